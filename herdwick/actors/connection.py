@@ -1,0 +1,326 @@
+"""A connection as an actor: the handler is its body, its mailbox holds the peer's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from secrets import token_hex
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from herdwick.runtime import (
+    NORMAL,
+    ActorStopped,
+    Exit,
+    Life,
+    Message,
+    NotHandled,
+    Once,
+    Policy,
+    Question,
+    Ref,
+    Timer,
+)
+
+from .inbox import Inbox
+from .transport import Data, RawHeaders, Transport
+
+CHECKPOINT_EVERY: Final = 64
+TERMS: Final = Policy(restart="temporary", contain_exits=True)
+MOST_REASON_BYTES: Final = 123  # RFC 6455 section 5.5: 125 bytes of payload, 2 for the code
+
+
+class Send(Message):
+    """Send a message to the peer: text, bytes, or anything that the connection's codec takes."""
+
+    payload: object
+
+
+class Close(Message):
+    """Close the connection."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+class Phase(Enum):
+    """Where a connection stands; it only ever goes forward."""
+
+    HANDSHAKE = 0
+    OPEN = 1
+    OVER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The close code and reason that a connection has ended with, whoever ended it."""
+
+    code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one connection may hold, and how long it may wait: bytes and seconds."""
+
+    inbox_messages: int
+    inbox_bytes: int
+    pause_timeout: float
+    send_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """What a connection's owner decides for it."""
+
+    handle: Callable[[Connection], Awaitable[None]]
+    """The handler: the actor's body."""
+
+    encode: Callable[[object], Data]
+    """How the payload of a `Send` from elsewhere becomes a message."""
+
+    stop_code: Callable[[], int] = lambda: 1012
+    """The close code of an ordered stop (RFC 6455 registry: 1012, service restart)."""
+
+    cancel_on_disconnect: bool = False
+    """Whether the handler is cancelled when the peer has gone."""
+
+    debug: bool = False
+    """Whether the peer is told the error that ended its handler."""
+
+
+class Connection:
+    """One WebSocket connection.
+
+    It is the spec and the body of its actor, the receiver of its driver, and the port through
+    which others reach the peer. All of the port is synchronous, and acts in the caller's turn:
+    a busy handler delays nobody.
+    """
+
+    def __init__(self, transport: Transport, behaviour: Behaviour, bounds: Bounds) -> None:
+        self.name = token_hex(6)
+        self.terms = TERMS
+        self.phase = Phase.HANDSHAKE
+        self.ending: Ending | None = None
+        """How it ended; None until it is over."""
+        self.over = Once()
+        """Its actor has ended."""
+        self._transport = transport
+        self._behaviour = behaviour
+        self._bounds = bounds
+        self._inbox = Inbox(bounds.inbox_messages, bounds.inbox_bytes)
+        self._pause: Timer | None = None
+        self._life: Life | None = None
+        self._turns = 0
+
+    # ------------------------------------------------------------------ the handler's side
+
+    def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
+        """Answer the handshake; the phase must be HANDSHAKE."""
+        self.phase = Phase.OPEN
+        self._transport.accept(subprotocol, headers)
+
+    def reject(self, status: int, headers: RawHeaders = (), body: bytes = b"") -> None:
+        """Refuse the handshake with an HTTP response; nothing happens once it was answered."""
+        if self.phase is Phase.HANDSHAKE:
+            self._enter_over(Ending(1006, f"the handshake was refused with {status}"))
+            self._transport.reject(status, headers, body)
+
+    async def send(self, data: Data) -> bool:
+        """Send a message, and wait while the peer is too far behind; False where it is over.
+
+        The message is on its way before the first suspension; cancelling takes nothing back.
+        """
+        if self.ending is not None:
+            await anyio.lowlevel.checkpoint()
+            return False
+        if self._transport.offer(data):
+            return await self._caught_up()
+        await self._take_turn()
+        return True
+
+    async def receive(self) -> Data | None:
+        """Wait for the next message; None once all were read and the connection is over.
+
+        Cancelling loses no message. One task at a time: look at `receiving` before.
+        """
+        while not self._inbox:
+            if self.ending is not None:
+                await anyio.lowlevel.checkpoint()
+                return None
+            await self._inbox.wait()
+        data = self._inbox.get()
+        if self._pause is not None and self._inbox.half_empty:
+            self._resume()
+        await self._take_turn()
+        return data
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a task waits in `receive` now."""
+        return self._inbox.reading
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End it from our side: what is unread is dropped; nothing happens once it is over."""
+        if self.phase is Phase.HANDSHAKE:
+            self.reject(403)
+        elif self.phase is Phase.OPEN:
+            self._inbox.clear()
+            self._end(code, reason)
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run a task that ends with the handler, and whose crash is the connection's."""
+        self.life.start_soon(function, *args)
+
+    # ------------------------------------------------------------------ the driver's side
+
+    def deliver(self, data: Data) -> None:
+        """Take one message of the peer."""
+        if self.phase is not Phase.OPEN:
+            return
+        if self._inbox.full and not self._transport.can_pause:
+            self._end(1008, "too many unread messages")
+            return
+        self._inbox.put(data)
+        if self._inbox.full and self._pause is None and self._transport.can_pause:
+            self._transport.pause_reading()
+            timers = self.life.surroundings.timers
+            self._pause = timers.call_later(self._bounds.pause_timeout, self._unread)
+
+    def disconnected(self, code: int, reason: str) -> None:
+        """Take the end of the connection from the peer's side."""
+        if self.phase is not Phase.OVER:
+            self._enter_over(Ending(code, reason))
+            if self._behaviour.cancel_on_disconnect and self._life is not None:
+                self._life.cancel(NORMAL)
+
+    # ------------------------------------------------------------------ everybody else's side
+
+    @property
+    def life(self) -> Life:
+        """Its life as an actor, which has begun once its handler runs."""
+        assert self._life is not None
+        return self._life
+
+    @property
+    def path(self) -> str:
+        """Its place in the tree."""
+        return self.name if self._life is None else self._life.slot.path
+
+    def ref(self) -> Ref[Send | Close]:
+        """Give an address at which others send to the peer, or close."""
+        return Ref(self)
+
+    def put_nowait(self, item: object) -> None:
+        """Carry out a `Send` or a `Close`, now.
+
+        A peer that is so far behind that its outbox is full is closed with 1013.
+        """
+        order = item.message if isinstance(item, Question) else item
+        if self.phase is Phase.OVER:
+            raise ActorStopped(self.path)
+        match order:
+            case Send(payload):
+                if self.phase is Phase.HANDSHAKE:
+                    raise NotHandled(f"{self.path} has not accepted its handshake yet")
+                if self._transport.offer(self._behaviour.encode(payload)):
+                    self._end(1013, "too slow")
+            case Close(code, reason):
+                self.close(code, reason)
+            case _:
+                raise TypeError(f"{self.path} takes Send and Close, not {order!r}")
+        if isinstance(item, Question):
+            item.answer.give(None)
+
+    async def put(self, item: object) -> None:
+        """Carry out a `Send` or a `Close`; there is no mailbox to wait for."""
+        self.put_nowait(item)
+
+    # ------------------------------------------------------------------ the runtime's side
+
+    def embody(self, life: Life) -> Connection:
+        """Be the body of the actor: a connection lives once."""
+        self._life = life
+        life.slot.inlet = self
+        return self
+
+    def refuse(self) -> None:
+        """Be no actor: there is none to run it, so its handshake is answered with 503."""
+        self.reject(503, [(b"retry-after", b"5")])
+        self.over.happen()
+
+    async def live(self) -> None:
+        """Run the handler, and tell the peer how it ended."""
+        life = self.life
+        life.started()
+        try:
+            await self._behaviour.handle(self)
+        except BaseException as error:
+            self._fail(life.error or error)
+            raise
+        finally:
+            self._drop_pause()
+        self.reject(403)
+        self.close(1000)
+
+    def stop(self) -> None:
+        """Close after what was sent; what was received can still be read."""
+        self.reject(503, [(b"retry-after", b"5")])
+        self._end(self._behaviour.stop_code())
+
+    async def on_stop(self, reason: Exit) -> None:
+        """Do nothing: the handler cleans up in its own `finally`."""
+
+    # ------------------------------------------------------------------ ends
+
+    def _fail(self, error: BaseException) -> None:
+        text = f"{type(error).__name__}: {error}" if self._behaviour.debug else ""
+        self.reject(500, body=text.encode(errors="replace"))
+        self._end(1011, text)
+
+    def _end(self, code: int, reason: str = "") -> None:
+        if self.phase is Phase.OPEN:
+            reason = _shortened(reason)
+            self._enter_over(Ending(code, reason))
+            self._transport.close(code, reason)
+
+    def _enter_over(self, ending: Ending) -> None:
+        self.phase = Phase.OVER
+        self.ending = ending
+        self._drop_pause()
+        self._inbox.wake()
+
+    def _unread(self) -> None:
+        self._end(1008, f"unread messages for {self._bounds.pause_timeout:g} s")
+
+    def _resume(self) -> None:
+        self._drop_pause()
+        self._transport.resume_reading()
+
+    def _drop_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+
+    # ------------------------------------------------------------------ turns
+
+    async def _caught_up(self) -> bool:
+        with anyio.move_on_after(self._bounds.send_timeout) as scope:
+            await self._transport.drained()
+        if scope.cancelled_caught:
+            self._end(1013, "too slow")
+        return self.ending is None
+
+    async def _take_turn(self) -> None:
+        """Let the others run now and then, however many messages wait."""
+        self._turns += 1
+        if not self._turns % CHECKPOINT_EVERY:
+            await anyio.lowlevel.checkpoint()
+
+
+def _shortened(reason: str) -> str:
+    """Cut a reason so that its UTF-8 fits into a close frame."""
+    return reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")

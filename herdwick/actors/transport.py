@@ -1,0 +1,77 @@
+"""The two ends of a connection: what carries it, and what its messages go to."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+Data: TypeAlias = str | bytes
+"""One whole message: `str` for a text message, `bytes` for a binary one."""
+
+RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+"""Header fields as they travel: name and value, in order."""
+
+
+class Transport(Protocol):
+    """What carries one WebSocket connection, as its actor sees it.
+
+    The synchronous methods act in the caller's turn. They may be called from any task of the
+    loop at any time, and do nothing once the peer is gone: none raises for that.
+    """
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether `pause_reading` slows the peer down."""
+        ...
+
+    def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
+        """Answer the handshake with 101."""
+        ...
+
+    def reject(self, status: int, headers: RawHeaders, body: bytes) -> None:
+        """Answer the handshake with an HTTP response instead."""
+        ...
+
+    def offer(self, data: Data) -> bool:
+        """Append a message to the outbox, and tell whether the outbox is now over its bound."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the outbox is under its bound, or the transport is over.
+
+        Cancelling it loses nothing.
+        """
+        ...
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close after what the outbox holds, within the close timeout; then abort.
+
+        A second call does nothing.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection without a close frame."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the peer."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Take bytes from the peer again."""
+        ...
+
+
+class Receiver(Protocol):
+    """What a driver hands the peer's messages to: the connection's actor."""
+
+    def deliver(self, data: Data) -> None:
+        """Take one whole message; text has passed its UTF-8 check."""
+        ...
+
+    def disconnected(self, code: int, reason: str) -> None:
+        """Take the end, exactly once and after every message.
+
+        `code` is the peer's, or 1005 where its close frame has none, or 1006 where the
+        connection was lost without a close frame (RFC 6455 section 7.1.5).
+        """
+        ...

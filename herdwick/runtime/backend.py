@@ -1,0 +1,193 @@
+"""The few primitives in which asyncio and trio differ: a parked waiter, spawning, the clock."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from contextvars import Context
+from functools import partial
+from typing import Protocol, TypeAlias
+
+import anyio
+import anyio.abc
+import trio
+
+Main: TypeAlias = Callable[[], Coroutine[object, object, None]]
+Clock: TypeAlias = Callable[[], float]
+
+
+def current_clock() -> Clock:
+    """Give the clock of the running loop, in seconds; callable from callbacks too.
+
+    `anyio.current_time` is not: it needs a task to know its backend.
+    """
+    return trio.current_time if trio.lowlevel.in_trio_task() else asyncio.get_running_loop().time
+
+
+class Waiter:
+    """A place where one task parks until somebody wakes it."""
+
+    __slots__ = ("_wake",)
+
+    def __init__(self) -> None:
+        self._wake: Callable[[], None] | None = None
+
+    async def wait(self) -> None:
+        """Park until the next `wake`; cancelling leaves the place free."""
+        try:
+            if trio.lowlevel.in_trio_task():
+                self._wake = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
+                await trio.lowlevel.wait_task_rescheduled(self._leave)
+            else:
+                future = asyncio.get_running_loop().create_future()
+                self._wake = partial(_resolve, future)
+                await future
+        finally:
+            self._wake = None
+
+    def wake(self) -> None:
+        """Let the parked task go on; nothing happens where none is parked."""
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake()
+
+    def _leave(self, _: object) -> trio.lowlevel.Abort:
+        self._wake = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Once:
+    """Something that happens once, and that any number of tasks can wait for.
+
+    Unlike `anyio.Event` it can be made and set in a callback, outside of any task.
+    """
+
+    __slots__ = ("_happened", "_waiting")
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._waiting: list[Callable[[], None]] = []
+
+    def __bool__(self) -> bool:
+        return self._happened
+
+    def happen(self) -> None:
+        """Let all who wait go on, now and later."""
+        if not self._happened:
+            self._happened = True
+            waiting, self._waiting = self._waiting, []
+            for call in waiting:
+                call()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Call `call` when it happens, or now if it has."""
+        if self._happened:
+            call()
+        else:
+            self._waiting.append(call)
+
+    async def wait(self) -> None:
+        """Wait until it has happened; cancelling is safe."""
+        if self._happened:
+            return
+        waiter = Waiter()
+        self._waiting.append(waiter.wake)
+        try:
+            while not self._happened:
+                await waiter.wait()
+        finally:
+            if waiter.wake in self._waiting:
+                self._waiting.remove(waiter.wake)
+
+
+class Nursery(Protocol):
+    """Where the tasks of one supervisor's children live."""
+
+    def spawn(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
+        """Start a task, from a callback too; `done` is called when it is completely over."""
+        ...
+
+
+@asynccontextmanager
+async def open_nursery() -> AsyncGenerator[Nursery]:
+    """Open a place for tasks that does not close before the last of them has ended."""
+    if trio.lowlevel.in_trio_task():
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            try:
+                yield _TrioNursery(tasks)
+            except Exception as error:  # raised outside, for trio would wrap it into a group
+                failure = error
+        if failure is not None:
+            raise failure
+    else:
+        nursery = _AsyncioNursery()
+        try:
+            yield nursery
+        finally:
+            await persist(nursery.empty)
+
+
+class _TrioNursery:
+    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+        self._tasks = tasks
+
+    def spawn(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
+        async def run() -> None:
+            try:
+                await main()
+            finally:
+                done()
+
+        context.run(partial(self._tasks.start_soon, run, name=name))
+
+
+class _AsyncioNursery:
+    """Native tasks that their supervisor's task adopts.
+
+    anyio's `start_soon` cannot be called from a protocol's callback under `asyncio.run`, and
+    costs four times as much. The bookkeeping is in the done callback, because a task that is
+    cancelled before its first step runs neither its body nor its `finally`.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._emptied = Waiter()
+
+    def spawn(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
+        task = self._loop.create_task(main(), context=context, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._over, done), context=context)
+
+    def _over(self, done: Callable[[], None], task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        done()
+        if not self._tasks:
+            self._emptied.wake()
+
+    async def empty(self) -> None:
+        while self._tasks:
+            await self._emptied.wait()
+
+
+async def persist(wait: Callable[[], Awaitable[None]]) -> None:
+    """Wait to the end, whoever cancels meanwhile; then let the cancellation go on.
+
+    A shield holds off the cancellation of anyio's scopes, but not asyncio's `task.cancel()`:
+    an ordered stop must outlast that too. What is waited for has to be bounded by itself.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while True:
+            try:
+                await wait()
+                break
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled

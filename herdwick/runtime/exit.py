@@ -1,0 +1,38 @@
+"""How an actor ended."""
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+Kind: TypeAlias = Literal["normal", "shutdown", "crash", "killed", "noproc"]
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """Why an actor ended; the exit reason of OTP, as data that can be sent and logged.
+
+    `normal`: it stopped itself, or its function returned. `shutdown`: it was asked to stop.
+    `crash`: an error left it. `killed`: it did not stop within its grace. `noproc`: there was
+    none to begin with; only others ever see it.
+    """
+
+    kind: Kind
+    error: str | None = None
+
+    @property
+    def abnormal(self) -> bool:
+        """Whether a transient child comes back after it."""
+        return self.kind in ("crash", "killed")
+
+    def __str__(self) -> str:
+        """Give the kind and, where there is one, the error."""
+        return f"{self.kind} ({self.error})" if self.error else self.kind
+
+
+NORMAL: Final = Exit("normal")
+SHUTDOWN: Final = Exit("shutdown")
+KILLED: Final = Exit("killed")
+
+
+def crash(error: BaseException) -> Exit:
+    """Make the reason of an actor that `error` has left."""
+    return Exit("crash", f"{type(error).__name__}: {error}")

@@ -1,0 +1,37 @@
+"""Which place in the tree a spec stands for: the typed keys of one system."""
+
+from .errors import ActorStopped
+from .slot import Slot
+
+
+class Registry:
+    """From specs and paths to places, for the actors that live now."""
+
+    def __init__(self) -> None:
+        self._by_spec: dict[object, Slot] = {}
+        self._by_path: dict[str, Slot] = {}
+
+    def enter(self, slot: Slot) -> None:
+        """Make a place known until it is gone."""
+        self._by_spec[slot.spec] = slot
+        self._by_path[slot.path] = slot
+        slot.gone.then(lambda: self._leave(slot))
+
+    def find(self, spec: object, name: str) -> Slot:
+        """Give the place of a spec.
+
+        Raises:
+            ActorStopped: The spec is in no tree, or its actor has ended for good.
+        """
+        slot = self._by_spec.get(spec)
+        if slot is None:
+            raise ActorStopped(name)
+        return slot
+
+    def at(self, path: str) -> Slot | None:
+        """Give the place at a path such as `root/services/feed`, if there is one now."""
+        return self._by_path.get(path)
+
+    def _leave(self, slot: Slot) -> None:
+        del self._by_spec[slot.spec]
+        del self._by_path[slot.path]

@@ -1,0 +1,188 @@
+"""A system: one tree of actors, with all that its actors share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar, cast
+
+import anyio
+
+from .backend import Clock, Nursery, current_clock, open_nursery, persist
+from .child import Child
+from .dynamic import Dynamic, DynamicSupervision, Pool, started
+from .errors import ActorStopped
+from .events import Events
+from .exit import Exit
+from .life import Life, Spec
+from .ref import Ref
+from .registry import Registry
+from .slot import Slot
+from .supervisor import Supervisor
+from .timers import Timers
+
+P = ParamSpec("P")
+Q = TypeVar("Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all actors of one system share."""
+
+    clock: Clock
+    timers: Timers
+    events: Events
+    registry: Registry
+    fatal: Callable[[BaseException], None]
+    """End the whole system, and raise this in its host."""
+
+
+class System:
+    """A tree of actors that runs while its `async with` block does.
+
+    Entering starts the tree, top to bottom; leaving stops it, bottom to top, whatever ends the
+    block: its end, an error, a cancellation. If the root gives up meanwhile, the block is
+    cancelled and that one error is raised.
+
+    Raises:
+        StartFailed: A child did not start; those before it have been stopped again.
+    """
+
+    def __init__(self, root: Supervisor, /) -> None:
+        self._root = root
+        self._failure: BaseException | None = None
+        self._shared: Surroundings | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start the tree; cancelling it stops what has started."""
+        if self._shared is not None:
+            raise RuntimeError(f"the system {self._root.name!r} ran already; make another one")
+        clock = current_clock()
+        self._shared = Surroundings(clock, Timers(clock), Events(), Registry(), self._fail)
+        self._open: AbstractAsyncContextManager[Nursery] = open_nursery()
+        nursery = await self._open.__aenter__()
+        self._ticking = anyio.CancelScope(shield=True)
+        nursery.spawn(self._tick, copy_context(), f"{self._root.name}:timers", _nothing)
+        slot = Slot(self._root.name, self._root, self._shared)
+        self._body = anyio.CancelScope()
+        self._life = slot.begin(nursery, copy_context(), self._root_ended)
+        try:
+            await self._life.settled.wait()
+        finally:
+            if not self._life.acknowledged:
+                await self._close()
+        if not self._life.acknowledged:
+            assert self._life.error is not None
+            raise self._life.error
+        self._body.__enter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """Stop the tree in order; nothing interrupts that but the children's graces."""
+        absorbed = bool(self._body.__exit__(kind, error, traceback))
+        await self._close()
+        if self._failure is not None:
+            raise self._failure
+        return absorbed
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the loop that it runs on, in seconds."""
+        return self._surroundings.clock
+
+    @property
+    def timers(self) -> Timers:
+        """Its timers, for what is no actor."""
+        return self._surroundings.timers
+
+    @property
+    def events(self) -> Events:
+        """What happens to its actors."""
+        return self._surroundings.events
+
+    @property
+    def running(self) -> bool:
+        """Whether the tree is up and nobody has asked it to stop."""
+        return (
+            self._shared is not None
+            and self._life.acknowledged
+            and self._life.stopping is None
+            and not self._life.over
+        )
+
+    def ref(self, child: Child[Q], /) -> Ref[Q]:
+        """Give the ref of a declared child; the spec itself is the key.
+
+        Raises:
+            ActorStopped: The child is in no part of this tree, or has ended for good.
+        """
+        slot = self._surroundings.registry.find(child, child.name)
+        return cast("Ref[Q]", slot.ref())
+
+    async def start(self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs) -> Ref[Q]:
+        """Start one more child of a dynamic supervisor, and wait until it is ready.
+
+        Cancelling leaves the child running.
+
+        Raises:
+            StartFailed: Its start failed, took over 10 s, or there are too many already.
+        """
+        slot = self.spawn(children, children.child(*args, **kwargs))
+        await started(slot)
+        return cast("Ref[Q]", slot.ref())
+
+    def spawn(self, pool: Pool, child: Spec, *, context: Context | None = None) -> Slot:
+        """Start a child of a pool in the caller's turn, without waiting for its start."""
+        return self.pool(pool).spawn(child, context)
+
+    def pool(self, pool: Pool) -> DynamicSupervision:
+        """Give the running side of a pool.
+
+        Raises:
+            ActorStopped: The pool is in no part of this tree, or does not run now.
+        """
+        life = self._surroundings.registry.find(pool, pool.name).life
+        if life is None or not isinstance(life.body, DynamicSupervision):
+            raise ActorStopped(pool.name)
+        return life.body
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        if self._shared is None:
+            raise RuntimeError(f"the system {self._root.name!r} does not run; use `async with`")
+        return self._shared
+
+    async def _tick(self) -> None:
+        with self._ticking:
+            await self.timers.run()
+
+    def _root_ended(self, life: Life) -> None:
+        life.slot.vacate()
+        if life.stopping is None and life.acknowledged and life.reason != Exit("normal"):
+            assert life.error is not None
+            self._fail(life.error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+            self._body.cancel()
+
+    async def _close(self) -> None:
+        self._life.stop()
+        try:
+            await persist(self._life.over.wait)
+        finally:
+            self._ticking.cancel()
+            await self._open.__aexit__(None, None, None)
+
+
+def _nothing() -> None:
+    pass

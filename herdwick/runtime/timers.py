@@ -1,0 +1,73 @@
+"""Calls in the future: one heap and one task for a whole system."""
+
+import heapq
+import logging
+from collections.abc import Callable
+from itertools import count
+
+import anyio
+
+from .backend import Clock, Waiter
+
+logger = logging.getLogger("herdwick.runtime")
+
+
+class Timer:
+    """One call in the future."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        """Take the call back; nothing happens where it was made already."""
+        self._call = None
+
+    def fire(self) -> None:
+        """Make the call, unless it was taken back."""
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+    @property
+    def pending(self) -> bool:
+        """Whether the call is still to be made."""
+        return self._call is not None
+
+
+class Timers:
+    """The timers of one system; they can be set and cancelled from callbacks."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = count()
+        self._earlier = Waiter()
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
+        """Call `call` in `delay` seconds, in a task of the system."""
+        timer = Timer(call)
+        entry = (self._clock() + delay, next(self._order), timer)
+        heapq.heappush(self._heap, entry)
+        if self._heap[0] is entry:
+            self._earlier.wake()
+        return timer
+
+    async def run(self) -> None:
+        """Make the calls as they fall due, until cancelled."""
+        while True:
+            self._fire_due(self._clock())
+            with anyio.move_on_after(self._delay(self._clock())):
+                await self._earlier.wait()
+
+    def _fire_due(self, now: float) -> None:
+        while self._heap and (self._heap[0][0] <= now or not self._heap[0][2].pending):
+            timer = heapq.heappop(self._heap)[2]
+            try:
+                timer.fire()
+            except Exception:
+                logger.exception("a timer's call failed")
+
+    def _delay(self, now: float) -> float:
+        return max(0.0, self._heap[0][0] - now) if self._heap else float("inf")
