@@ -29,7 +29,7 @@ from .inbox import Inbox
 from .transport import Data, RawHeaders, Transport
 
 CHECKPOINT_EVERY: Final = 64
-TERMS: Final = Policy(restart="temporary", contain_exits=True)
+TERMS: Final = Policy(restart="temporary", contain_exits=True, start_timeout=float("inf"))
 MOST_REASON_BYTES: Final = 123  # RFC 6455 section 5.5: 125 bytes of payload, 2 for the code
 
 
@@ -147,6 +147,7 @@ class Connection:
 
         Cancelling loses no message. One task at a time: look at `receiving` before.
         """
+        await self._take_turn()  # first, for it may be cancelled: no message is in hand yet
         while not self._inbox:
             if self.ending is not None:
                 await anyio.lowlevel.checkpoint()
@@ -155,7 +156,6 @@ class Connection:
         data = self._inbox.get()
         if self._pause is not None and self._inbox.half_empty:
             self._resume()
-        await self._take_turn()
         return data
 
     @property
@@ -204,6 +204,11 @@ class Connection:
         """Its life as an actor, which has begun once its handler runs."""
         assert self._life is not None
         return self._life
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error that its handler crashed with, if it did."""
+        return None if self._life is None else self._life.error
 
     @property
     def path(self) -> str:

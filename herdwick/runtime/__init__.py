@@ -35,7 +35,7 @@ from .events import Event, Events, Exited, GaveUp, Restarted
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit
 from .life import Body, Life, Policy, Spec
 from .mailbox import Mailbox
-from .message import Askable, Message, Request
+from .message import Ask, Askable, Message
 from .ref import Inlet, Ref
 from .restart import Restart, RestartLimit, wants_restart
 from .slot import Slot
@@ -49,6 +49,7 @@ __all__ = [
     "SHUTDOWN",
     "Actor",
     "ActorStopped",
+    "Ask",
     "AskError",
     "AskTimeout",
     "Askable",
@@ -77,7 +78,6 @@ __all__ = [
     "Question",
     "Ref",
     "Rejected",
-    "Request",
     "Restart",
     "RestartLimit",
     "RestartLimitReached",

@@ -35,6 +35,7 @@ class Context(Generic[M]):
         self._life = life
         self.receives = False
         """Whether `receive` was ever called."""
+        self._turns = 0
 
     @property
     def ref(self) -> Ref[M]:
@@ -49,29 +50,37 @@ class Context(Generic[M]):
     def stop(self, detail: object = None, /) -> None:
         """End the actor after the message that it handles now."""
         reason = NORMAL if detail is None else Exit("shutdown", str(detail))
-        self._life.stop(reason, grace=float("inf"))
+        self._life.leave(reason)
 
     def start_soon(self, function: Callable[..., Awaitable[object]], /, *args: object) -> None:
-        """Run a helper task that lives as long as this incarnation; its crash is the actor's."""
+        """Run a helper task that lives as long as this incarnation; its crash is the actor's.
+
+        Raises:
+            ActorStopped: The incarnation has come to its end, and its helpers with it.
+        """
         self._life.start_soon(function, *args)
 
     async def receive(self) -> M:
         """Wait for the next message; for function actors, which are told only, never asked.
 
-        Cancelling loses no message. Once a stop is asked for, it raises `ActorStopped`, which a
-        function may let through: that is an ordered end.
+        Cancelling loses no message. One task at a time. Once a stop is asked for, it raises
+        `ActorStopped`, which a function may let through: that is an ordered end.
         """
         self.receives = True
-        mailbox = self._life.slot.mailbox
-        while True:
-            while not len(mailbox):
-                if self._life.stopping is not None:
-                    raise ActorStopped(self._life.slot.path)
+        path, mailbox = self._life.slot.path, self._life.slot.mailbox
+        self._turns += 1
+        if not self._turns % CHECKPOINT_EVERY:
+            await anyio.lowlevel.checkpoint()
+        while self._life.stopping is None:
+            if not len(mailbox):
                 await mailbox.wait()
+                continue
             item = mailbox.get_nowait()
             if not isinstance(item, Question):
                 return cast(M, item)
-            item.answer.fail(Rejected(f"{self._life.slot.path} is a function and answers nothing"))
+            item.answer.fail(Rejected(f"{path} is a function and answers nothing"))
+        await anyio.lowlevel.checkpoint()  # for a function that goes on asking
+        raise ActorStopped(path)
 
 
 Handler = Callable[[Any, Any], Awaitable[object]]
@@ -104,12 +113,7 @@ class Actor(Generic[M]):
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Collect the handlers, and refuse a class whose handlers and messages differ."""
         super().__init_subclass__(**kwargs)
-        own = {
-            method.__handles__: method
-            for method in vars(cls).values()
-            if hasattr(method, "__handles__")
-        }
-        cls.__handlers__ = {**cls.__handlers__, **own}
+        cls.__handlers__ = _handlers(cls)
         declared = _messages(cls)
         if declared is not None:
             _compare(cls, declared, set(cls.__handlers__))
@@ -121,16 +125,51 @@ class Actor(Generic[M]):
         """Clean up after the last message, shielded from cancellation, within 5 s."""
 
 
+def _handlers(cls: type) -> dict[type, Handler]:
+    """Give the handlers of a class, inherited ones too; the most derived of each name counts."""
+    marks: dict[str, type] = {}
+    for base in reversed(cls.__mro__):
+        own = {
+            name: _class_of(method.__handles__)
+            for name, method in vars(base).items()
+            if hasattr(method, "__handles__")
+        }
+        if len(set(own.values())) < len(own):
+            raise TypeError(f"{base.__qualname__} has two handlers for one message: {list(own)}")
+        marks = {name: message for name, message in marks.items() if name not in own} | own
+    return {message: getattr(cls, name) for name, message in marks.items()}
+
+
 def _messages(cls: type) -> set[type] | None:
     """Give the messages that a class declares, or None where it leaves them open."""
+    declared = _declared(cls)
+    union = typing.get_origin(declared) in (Union, UnionType)
+    each = {_class_of(message) for message in (typing.get_args(declared) if union else [declared])}
+    return each if all(isinstance(message, type) for message in each) else None
+
+
+def _declared(cls: Any) -> Any:
+    """Give what stands for `M` in `Actor[M]`, with the type arguments of generic bases put in."""
     for base in getattr(cls, "__orig_bases__", ()):
-        origin = typing.get_origin(base)
+        origin: Any = typing.get_origin(base)
+        if origin is Actor:
+            return typing.get_args(base)[0]
         if isinstance(origin, type) and issubclass(origin, Actor):
-            (declared,) = typing.get_args(base)[:1] or (None,)
-            if typing.get_origin(declared) in (Union, UnionType):
-                return set(typing.get_args(declared))
-            return {declared} if isinstance(declared, type) else None
+            return _filled(_declared(origin), cast(Any, origin).__parameters__, base)
     return None
+
+
+def _filled(declared: Any, names: tuple[Any, ...], base: Any) -> Any:
+    given: dict[Any, Any] = dict(zip(names, typing.get_args(base), strict=True))
+    if declared in given:
+        return given[declared]
+    open_names = getattr(declared, "__parameters__", ())
+    return declared[tuple(given[name] for name in open_names)] if open_names else declared
+
+
+def _class_of(message: Any) -> Any:
+    """Give `Put` for `Put[int]`: its instances know no more."""
+    return typing.get_origin(message) or message
 
 
 def _compare(cls: type, declared: set[type], handled: set[type]) -> None:
@@ -179,6 +218,8 @@ class ActorBody:
 
     async def _handle(self, item: object) -> None:
         question = item if isinstance(item, Question) else None
+        if question is not None and not question.answer.wanted:
+            return  # its asker has gone
         message = question.message if question else item
         self._slot.current = question
         try:

@@ -21,6 +21,11 @@ class Answer(Generic[R]):
         self._value: R | None = None
         self._error: BaseException | None = None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the asker still waits for it."""
+        return not self._arrived
+
     def give(self, value: R) -> None:
         """Answer with a value."""
         if not self._arrived:
@@ -39,14 +44,17 @@ class Answer(Generic[R]):
         Raises:
             AskTimeout: No answer came in time.
         """
-        with anyio.move_on_after(timeout):
-            await self._arrived.wait()
-        if not self._arrived:
-            self._error = AskTimeout(actor, timeout)
+        try:
+            with anyio.move_on_after(timeout):
+                await self._arrived.wait()
+            if not self._arrived:
+                raise AskTimeout(actor, timeout)
+            if self._error is not None:
+                raise self._error
+            return cast(R, self._value)
+        finally:
+            self._error = None  # or it would hold, by its traceback, what holds it
             self._arrived.happen()
-        if self._error is not None:
-            raise self._error
-        return cast(R, self._value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

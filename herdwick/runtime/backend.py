@@ -32,17 +32,24 @@ class Waiter:
         self._wake: Callable[[], None] | None = None
 
     async def wait(self) -> None:
-        """Park until the next `wake`; cancelling leaves the place free."""
+        """Park until the next `wake`; cancelling leaves the place free.
+
+        Raises:
+            RuntimeError: Another task is parked here.
+        """
+        if self._wake is not None:
+            raise RuntimeError("another task waits here already; one at a time")
+        if trio.lowlevel.in_trio_task():
+            self._wake = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
+            await trio.lowlevel.wait_task_rescheduled(self._leave)
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._wake = wake = partial(_resolve, future)
         try:
-            if trio.lowlevel.in_trio_task():
-                self._wake = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
-                await trio.lowlevel.wait_task_rescheduled(self._leave)
-            else:
-                future = asyncio.get_running_loop().create_future()
-                self._wake = partial(_resolve, future)
-                await future
+            await future
         finally:
-            self._wake = None
+            if self._wake is wake:  # another may have parked since this one was woken
+                self._wake = None
 
     def wake(self) -> None:
         """Let the parked task go on; nothing happens where none is parked."""
@@ -116,11 +123,13 @@ class Nursery(Protocol):
 async def open_nursery() -> AsyncGenerator[Nursery]:
     """Open a place for tasks that does not close before the last of them has ended."""
     if trio.lowlevel.in_trio_task():
-        failure: Exception | None = None
+        failure: BaseException | None = None
         async with anyio.create_task_group() as tasks:
             try:
                 yield _TrioNursery(tasks)
-            except Exception as error:  # raised outside, for trio would wrap it into a group
+            except trio.Cancelled:
+                raise
+            except BaseException as error:  # raised outside, for trio would wrap it into a group
                 failure = error
         if failure is not None:
             raise failure
@@ -166,9 +175,11 @@ class _AsyncioNursery:
 
     def _over(self, done: Callable[[], None], task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        done()
-        if not self._tasks:
-            self._emptied.wake()
+        try:
+            done()
+        finally:
+            if not self._tasks:
+                self._emptied.wake()
 
     async def empty(self) -> None:
         while self._tasks:

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypedDict, Unpack
 from typing_extensions import TypeVar
 
 from .actor import Actor, ActorBody, Context, FunctionBody
-from .life import Body, Life, Policy
+from .life import Body, Life, Policy, part_of_path
 from .restart import Restart
 
 M_contra = TypeVar("M_contra", contravariant=True)
@@ -23,6 +23,8 @@ class PolicyOptions(TypedDict, total=False):
 
     restart: Restart
     grace: float
+    start_timeout: float
+    hook_timeout: float
     mailbox: int | None
 
 
@@ -68,10 +70,8 @@ class Child(Generic[M_contra]):
 
     def named(self, name: str, /) -> Self:
         """Give a copy with this name."""
-        if not name or "/" in name:
-            raise ValueError(f"a child's name is a part of a path, not {name!r}")
         named = copy.copy(self)
-        named._name = name
+        named._name = part_of_path(name)
         return named
 
     def policy(self, **options: Unpack[PolicyOptions]) -> Self:
@@ -94,7 +94,7 @@ def body_of(
     """Make the body of a class actor or a function actor."""
     if inspect.iscoroutinefunction(factory):
         return FunctionBody(life, lambda context: factory(context, *args, **kwargs))
-    actor: Actor[Any] | object = factory(*args, **kwargs)
-    if not isinstance(actor, Actor):
-        raise TypeError(f"{life.slot.path}: {factory!r} made {actor!r}, which is no Actor")
-    return ActorBody(life, actor)
+    made: Any = factory(*args, **kwargs)
+    if not issubclass(type(made), Actor):
+        raise TypeError(f"{life.slot.path}: {factory!r} made {made!r}, which is no Actor")
+    return ActorBody(life, made)

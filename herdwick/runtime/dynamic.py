@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from itertools import count
-from typing import Final, Generic, ParamSpec
+from typing import Generic, ParamSpec
 
-import anyio
 from typing_extensions import TypeVar
 
 from .actor import Actor
-from .backend import Nursery, Once, open_nursery
+from .backend import Nursery, Once, open_nursery, persist
 from .child import Child
 from .errors import ActorStopped, StartFailed
 from .events import GaveUp, Restarted
 from .exit import Exit
-from .life import Life, Policy, Spec
+from .life import Life, Policy, Spec, part_of_path
 from .restart import Restart, RestartLimit, wants_restart
 from .slot import Slot
 
 P = ParamSpec("P")
 M_contra = TypeVar("M_contra", contravariant=True)
-
-START_TIMEOUT: Final = 10.0
 
 
 class Pool:
@@ -44,10 +41,10 @@ class Pool:
     ) -> None:
         if max_children is not None and max_children < 1:
             raise ValueError(f"max_children is {max_children}; it must be 1 or more")
-        self.name = name
+        self.name = part_of_path(name)
         self.max_children = max_children
         self.limit = RestartLimit(max_restarts, period)
-        self.terms = Policy(grace=float("inf"))
+        self.terms = Policy(grace=float("inf"), start_timeout=float("inf"))
 
     def embody(self, life: Life) -> DynamicSupervision:
         """Make the body of a new incarnation."""
@@ -68,17 +65,16 @@ class Dynamic(Pool, Generic[P, M_contra]):
         max_restarts: int = 3,
         period: float = 5.0,
     ) -> None:
-        super().__init__(
-            name, max_children=max_children, max_restarts=max_restarts, period=period
-        )
+        super().__init__(name, max_children=max_children, max_restarts=max_restarts, period=period)
         self._factory = factory
-        self._restart: Restart = restart
+        self._terms = Policy(restart=restart, start_timeout=10.0)
         self._number = count(1)
 
     def child(self, *args: P.args, **kwargs: P.kwargs) -> Child[M_contra]:
         """Make the spec of one child."""
-        child = Child(self._factory, *args, **kwargs)
-        return child.named(f"{next(self._number)}").policy(restart=self._restart)
+        child = Child(self._factory, *args, **kwargs).named(f"{next(self._number)}")
+        terms = self._terms
+        return child.policy(restart=terms.restart, start_timeout=terms.start_timeout)
 
 
 class DynamicSupervision:
@@ -89,6 +85,8 @@ class DynamicSupervision:
         self._spec = spec
         self._slots: dict[str, Slot] = {}
         self._nursery: Nursery | None = None
+        """Where new children go; None before the start and from the end on."""
+        self._context = copy_context()
         self._stop = Once()
 
     async def live(self) -> None:
@@ -98,9 +96,10 @@ class DynamicSupervision:
             try:
                 await self._stop.wait()
             finally:
-                # Shielded: no child may outlive its supervisor; bounded by their graces.
-                with anyio.CancelScope(shield=True):
-                    await self.stop_children()
+                # Whatever ended the wait, no child may outlive its supervisor; bounded by
+                # their graces.
+                self._nursery = None
+                await persist(self.stop_children)
 
     def stop(self) -> None:
         """Leave the wait; the children stop in its `finally`."""
@@ -120,7 +119,8 @@ class DynamicSupervision:
             StartFailed: It has as many children as it may, or one of that name.
         """
         path = f"{self._life.slot.path}/{spec.name}"
-        if self._nursery is None or self._life.stopping is not None:
+        nursery = self._nursery
+        if nursery is None or self._life.stopping is not None:
             raise ActorStopped(self._life.slot.path)
         if len(self._slots) == self._spec.max_children:
             raise StartFailed(path, f"there are {self._spec.max_children} children already")
@@ -129,11 +129,14 @@ class DynamicSupervision:
         slot = Slot(path, spec, self._life.surroundings)
         self._slots[spec.name] = slot
         self._life.surroundings.registry.enter(slot)
-        slot.begin(self._nursery, context or copy_context(), self._ended)
+        slot.begin(nursery, context or self._context.copy(), self._ended)
         return slot
 
     async def stop_children(self) -> None:
-        """Stop all children at once, and wait until the last has ended, within their graces."""
+        """Stop all children at once, and wait until the last has ended, within their graces.
+
+        None of them comes back.
+        """
         lives = [slot.life for slot in self._slots.values() if slot.life is not None]
         for life in lives:
             life.stop()
@@ -143,12 +146,8 @@ class DynamicSupervision:
     def _ended(self, life: Life) -> None:
         """Decide at once: nothing here waits, so one child's restart delays no other."""
         assert life.reason is not None
-        slot, limit = life.slot, self._spec.limit
-        if not (
-            (life.acknowledged or slot.incarnation > 1)
-            and self._life.stopping is None
-            and wants_restart(slot.spec.terms.restart, life.reason)
-        ):
+        slot, limit, nursery = life.slot, self._spec.limit, self._nursery
+        if nursery is None or not self._comes_back(life, life.reason):
             self._forget(slot)
             return
         slot.restarted_at = limit.charged(slot.restarted_at, self._life.surroundings.clock())
@@ -157,9 +156,13 @@ class DynamicSupervision:
             self._forget(slot)
             return
         slot.restarting()
-        assert self._nursery is not None
-        slot.begin(self._nursery, copy_context(), self._ended)
+        slot.begin(nursery, self._context.copy(), self._ended)
         self._life.surroundings.events.emit(Restarted(slot.path, slot.incarnation))
+
+    def _comes_back(self, life: Life, reason: Exit) -> bool:
+        begun = life.acknowledged or life.slot.incarnation > 1
+        told = life.dismissed or self._life.stopping is not None
+        return begun and not told and wants_restart(life.slot.spec.terms.restart, reason)
 
     def _forget(self, slot: Slot) -> None:
         del self._slots[slot.spec.name]
@@ -170,14 +173,10 @@ async def started(slot: Slot) -> None:
     """Wait until a spawned child is ready.
 
     Raises:
-        StartFailed: Its start failed, or took longer than 10 s.
+        StartFailed: Its start failed, or took too long.
     """
     assert slot.life is not None
     life = slot.life
-    with anyio.move_on_after(START_TIMEOUT):
-        await life.settled.wait()
-    if not life.settled:
-        life.stop()
-        raise StartFailed(slot.path, f"it was not ready within {START_TIMEOUT:g} s")
+    await life.settled.wait()
     if not life.acknowledged:
         raise StartFailed(slot.path, str(life.reason)) from life.error

@@ -35,4 +35,11 @@ KILLED: Final = Exit("killed")
 
 def crash(error: BaseException) -> Exit:
     """Make the reason of an actor that `error` has left."""
-    return Exit("crash", f"{type(error).__name__}: {error}")
+    return Exit("crash", f"{type(error).__name__}: {_text(error)}")
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # of the user's class: it must not hide what happened
+        return "<its text cannot be told>"

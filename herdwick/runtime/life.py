@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, cast, get_args
 
 import anyio
 
-from .backend import Nursery, Once
-from .errors import ForeignCancellation
+from .backend import Nursery, Once, persist
+from .errors import ActorStopped, ForeignCancellation
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, crash
 from .restart import Restart
 
 if TYPE_CHECKING:
     from .slot import Slot
     from .system import Surroundings
-
-HOOK_TIMEOUT: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +30,12 @@ class Policy:
     grace: float = 5.0
     """Seconds that a stop may take before it becomes a cancellation."""
 
+    start_timeout: float = 30.0
+    """Seconds that a start may take before it has failed."""
+
+    hook_timeout: float = 5.0
+    """Seconds that the stop hook may take before it is cancelled."""
+
     mailbox: int | None = 1000
     """Messages that may wait; None for no bound."""
 
@@ -38,10 +43,20 @@ class Policy:
     """SystemExit and KeyboardInterrupt are crashes like any other, not the program's end."""
 
     def __post_init__(self) -> None:
-        if self.grace < 0:
-            raise ValueError(f"grace is {self.grace:g}; it must be 0 seconds or more")
+        if self.restart not in get_args(Restart):
+            raise ValueError(f"restart is {self.restart!r}; it must be one of {get_args(Restart)}")
+        for name in ("grace", "start_timeout", "hook_timeout"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be 0 seconds or more")
         if self.mailbox is not None and self.mailbox < 1:
             raise ValueError(f"mailbox is {self.mailbox}; it must hold at least 1 message")
+
+
+def part_of_path(name: str) -> str:
+    """Give the name of a child back if it can stand in a path."""
+    if not name or "/" in name:
+        raise ValueError(f"a child's name is a part of a path, not {name!r}")
+    return name
 
 
 class Body(Protocol):
@@ -106,6 +121,8 @@ class Life:
         """Its task is completely gone."""
         self.stopping: Exit | None = None
         """The reason that a stop has recorded; None while nobody asked for one."""
+        self.dismissed = False
+        """Whether its supervisor has asked for the stop, so that no other life follows."""
         self._nursery = nursery
         self._ended = ended
         self.body: Body | None = None
@@ -114,10 +131,15 @@ class Life:
         self._cancelled = False
         self._brutal = False
         self._helpers: set[_Helper] = set()
+        self._winding_up = False
 
     def spawn(self, context: Context) -> None:
         """Start the task; in a callback too."""
         self._nursery.spawn(self._main, context, self.slot.path, self._over)
+        timeout = self.slot.spec.terms.start_timeout
+        if timeout < float("inf") and not self.settled:
+            timer = self.surroundings.timers.call_later(timeout, self._start_late)
+            self.settled.then(timer.cancel)
 
     def started(self) -> None:
         """Acknowledge the start."""
@@ -125,30 +147,43 @@ class Life:
         self.settled.happen()
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Run a helper task that belongs to this life: its crash is ours, our end is its end."""
+        """Run a helper task that belongs to this life: its crash is ours, our end is its end.
+
+        Raises:
+            ActorStopped: This life ends, and its helpers with it.
+        """
+        if self._winding_up:
+            raise ActorStopped(self.slot.path)
         helper = _Helper(self, function, args)
         self._helpers.add(helper)
         name = f"{self.slot.path}:{getattr(function, '__name__', 'helper')}"
-        self._nursery.spawn(helper.main, copy_context(), name, helper.over.happen)
+        self._nursery.spawn(helper.main, copy_context(), name, helper.ended)
 
     def forget(self, helper: _Helper) -> None:
         """Let a helper go that has ended."""
         self._helpers.discard(helper)
 
-    def stop(self, reason: Exit = SHUTDOWN, *, grace: float | None = None) -> None:
-        """Ask for an ordered end, which becomes a cancellation after the grace."""
+    def stop(self) -> None:
+        """Ask for an ordered end on the supervisor's behalf; after the grace, cancel."""
+        if self.dismissed or self.over:
+            return
+        self.dismissed = True
+        grace = self.slot.spec.terms.grace
+        if grace < float("inf"):
+            timer = self.surroundings.timers.call_later(grace, self.kill)
+            self.over.then(timer.cancel)
+        self.leave(SHUTDOWN)
+
+    def leave(self, reason: Exit) -> None:
+        """Come to an ordered end on the actor's own behalf; whether it comes back is open."""
         if self.stopping is not None or self.over:
             return
         self.stopping = reason
         self.slot.closing()
         if self.body is None or not self.acknowledged:
             self.cancel(reason)
-            return
-        grace = self.slot.spec.terms.grace if grace is None else grace
-        if grace < float("inf"):
-            timer = self.surroundings.timers.call_later(grace, self.kill)
-            self.over.then(timer.cancel)
-        self.body.stop()
+        else:
+            self.body.stop()
 
     def kill(self, *, brutal: bool = False) -> None:
         """End it now: the running handler is cancelled; `brutal` skips the stop hook too."""
@@ -157,6 +192,7 @@ class Life:
 
     def fail(self, error: BaseException) -> None:
         """Crash it with `error`, in whatever it does."""
+        self._look_for_exit(error)
         if self.error is None and self.reason is None:
             self.error = error
             self.cancel(crash(error))
@@ -170,10 +206,7 @@ class Life:
 
     async def _main(self) -> None:
         reason = await self._guard(self._live, None)
-        await self._end_helpers()
-        if self.acknowledged and not self._brutal:
-            reason = await self._guard(self._hook(reason), reason)
-        self._settle(reason)
+        self._settle(await self._guard(partial(self._wind_up, reason), reason))
 
     async def _live(self) -> Exit:
         self.body = self.slot.spec.embody(self)
@@ -185,7 +218,7 @@ class Life:
 
         The attribution of a cancellation is our own flag, looked at outside of the scope: the
         scope has by then stripped its own cancellations out of groups, and what is left over
-        was somebody else's.
+        was somebody else's, or ours and somebody else's at once.
         """
         try:
             with anyio.CancelScope(shield=True) as scope:
@@ -195,36 +228,49 @@ class Life:
                         scope.cancel()
                 return await run()
         except anyio.get_cancelled_exc_class():
+            if after is None and self._cancelled:
+                return self.stopping or SHUTDOWN
             return self._record(ForeignCancellation(self.slot.path), after)
         except BaseException as error:
             return self._record(error, after)
         return self.stopping or after or NORMAL
 
     def _record(self, error: BaseException, after: Exit | None) -> Exit:
-        if self.error is None:
-            self.error = error
-        contained = self.slot.spec.terms.contain_exits
-        if isinstance(error, SystemExit | KeyboardInterrupt) and not contained:
-            self.surroundings.fatal(error)
+        self._look_for_exit(error)
         if after is None and self.stopping is not None and self.stopping.kind == "crash":
             return self.stopping
+        if error.__context__ is None and error is not self.error:
+            error.__context__ = self.error
+        self.error = error
         return crash(error)
 
-    def _hook(self, reason: Exit) -> Callable[[], Awaitable[Exit]]:
-        async def run() -> Exit:
-            assert self.body is not None
-            with anyio.move_on_after(HOOK_TIMEOUT) as scope:
-                await self.body.on_stop(reason)
-            return KILLED if scope.cancelled_caught else reason
+    def _look_for_exit(self, error: BaseException) -> None:
+        if not self.slot.spec.terms.contain_exits:
+            for end in _exits(error):
+                self.surroundings.fatal(end)
 
-        return run
+    async def _wind_up(self, reason: Exit) -> Exit:
+        """End the helpers, then run the stop hook."""
+        self._winding_up = True
+        if self._helpers:
+            await persist(self._end_helpers)
+        if self.error is not None and not reason.abnormal:  # a helper's, in its last moments
+            reason = crash(self.error)
+        if self.body is None or not self.acknowledged or self._brutal:
+            return reason
+        with anyio.move_on_after(self.slot.spec.terms.hook_timeout) as scope:
+            await self.body.on_stop(reason)
+        return KILLED if scope.cancelled_caught else reason
 
     async def _end_helpers(self) -> None:
-        with anyio.CancelScope(shield=True):
-            for helper in list(self._helpers):
-                helper.cancel()
-            for helper in list(self._helpers):
-                await helper.over.wait()
+        for helper in self._helpers:
+            helper.cancel()
+        while self._helpers:
+            await next(iter(self._helpers)).over.wait()
+
+    def _start_late(self) -> None:
+        timeout = self.slot.spec.terms.start_timeout
+        self.fail(TimeoutError(f"it was not ready within {timeout:g} s"))
 
     def _settle(self, reason: Exit) -> None:
         self.reason = reason
@@ -237,6 +283,16 @@ class Life:
         self.settled.happen()
         self._ended(self)
         self.over.happen()
+        self.body = self._scope = None  # cuts the cycles: nothing waits for the collector
+
+
+def _exits(error: BaseException) -> Iterator[BaseException]:
+    """Find what ends the program, in groups too: on trio it may have passed a nursery."""
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        yield error
+    elif isinstance(error, BaseExceptionGroup):
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _exits(each)
 
 
 class _Helper:
@@ -253,6 +309,7 @@ class _Helper:
         self._function = function
         self._args = args
         self._scope: anyio.CancelScope | None = None
+        self._begun = False
         self._cancelled = False
 
     def cancel(self) -> None:
@@ -261,13 +318,23 @@ class _Helper:
             self._scope.cancel()
 
     async def main(self) -> None:
+        self._begun = True
         try:
             with anyio.CancelScope(shield=True) as self._scope:
                 if self._cancelled:
                     self._scope.cancel()
                 await self._function(*self._args)
         except anyio.get_cancelled_exc_class():
-            self._life.fail(ForeignCancellation(self._life.slot.path))
+            self._cancelled_from_outside()
         except BaseException as error:
             self._life.fail(error)
+
+    def ended(self) -> None:
+        if not self._begun:
+            self._cancelled_from_outside()
         self._life.forget(self)
+        self.over.happen()
+
+    def _cancelled_from_outside(self) -> None:
+        if not self._cancelled:
+            self._life.fail(ForeignCancellation(self._life.slot.path))

@@ -47,13 +47,8 @@ class Mailbox(Generic[M]):
         Raises:
             ActorStopped: The mailbox is closed.
         """
-        while self._full and not self._closed:
-            waiter = Waiter()
-            self._writers.append(waiter)
-            try:
-                await waiter.wait()
-            finally:
-                self._pass_on(waiter)
+        if self._full and not self._closed:
+            await self._room()
         self.put_nowait(message)
 
     async def get(self) -> M:
@@ -108,8 +103,15 @@ class Mailbox(Generic[M]):
     def _full(self) -> bool:
         return self._capacity is not None and len(self._items) >= self._capacity
 
-    def _pass_on(self, waiter: Waiter) -> None:
-        # A writer that was woken and then cancelled must not keep its turn to itself.
-        self._writers.remove(waiter)
-        if self._writers and not self._full:
-            self._writers[0].wake()
+    async def _room(self) -> None:
+        """Wait in the queue of the writers, and keep the place in it until there is room."""
+        waiter = Waiter()
+        self._writers.append(waiter)
+        try:
+            while self._full and not self._closed:
+                await waiter.wait()
+        finally:
+            # A writer that was woken and then cancelled must not keep its turn to itself.
+            self._writers.remove(waiter)
+            if self._writers and not self._full:
+                self._writers[0].wake()

@@ -32,7 +32,7 @@ class Message(msgspec.Struct, frozen=True, tag=True):
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class Request(msgspec.Struct, Generic[R], frozen=True, tag=True):
+class Ask(msgspec.Struct, Generic[R], frozen=True, tag=True):
     """A question; `R` is the type of its answer."""
 
     def __ask__(self, ref: Ref[Self], /) -> R:

@@ -33,5 +33,8 @@ class Registry:
         return self._by_path.get(path)
 
     def _leave(self, slot: Slot) -> None:
-        del self._by_spec[slot.spec]
-        del self._by_path[slot.path]
+        # Only its own entries: the next place of that name may be there already.
+        if self._by_spec.get(slot.spec) is slot:
+            del self._by_spec[slot.spec]
+        if self._by_path.get(slot.path) is slot:
+            del self._by_path[slot.path]

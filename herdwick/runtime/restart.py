@@ -24,7 +24,7 @@ class RestartLimit:
     def __post_init__(self) -> None:
         if self.restarts < 0:
             raise ValueError(f"max_restarts is {self.restarts}; it must be 0 or more")
-        if self.period <= 0:
+        if not self.period > 0:
             raise ValueError(f"period is {self.period:g}; it must be more than 0 seconds")
 
     def charged(self, log: Sequence[float], now: float) -> list[float]:

@@ -34,18 +34,16 @@ class Slot:
         """The question that is being handled."""
         self.gone = Once()
         """It has ended for good."""
-        self.inlet: Inlet = self
-        """Where refs deliver to; a connection puts its own port here."""
+        self.inlet: Inlet | None = None
+        """Where refs deliver to, if not here; a connection puts its own port here."""
         self._restarting = False
         self._surroundings = surroundings
 
     def ref(self) -> Ref[object]:
         """Give an address of this place."""
-        return Ref(self.inlet)
+        return Ref(self.inlet or self)
 
-    def begin(
-        self, nursery: Nursery, context: Context, ended: Callable[[Life], None]
-    ) -> Life:
+    def begin(self, nursery: Nursery, context: Context, ended: Callable[[Life], None]) -> Life:
         """Start a new incarnation; the one before must be over."""
         self.incarnation += 1
         self._restarting = False
@@ -70,6 +68,7 @@ class Slot:
     def restarting(self) -> None:
         """Keep the messages for the next incarnation, and bounce the questions at once."""
         self._restarting = True
+        self.mailbox.reopen()  # an actor that stopped itself has closed it
         for item in self.mailbox.clear():
             if isinstance(item, Question):
                 item.answer.fail(Restarting(self.path))
@@ -82,6 +81,7 @@ class Slot:
         for item in self.mailbox.clear():
             if isinstance(item, Question):
                 item.answer.fail(ActorStopped(self.path))
+        self.life = self.inlet = None  # cuts the cycles: nothing waits for the collector
         self.gone.happen()
 
     def put_nowait(self, item: object) -> None:

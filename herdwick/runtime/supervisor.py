@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import copy_context
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 
-from .backend import Nursery, open_nursery
+from .backend import Nursery, open_nursery, persist
 from .child import Child
 from .dynamic import Dynamic, Pool
 from .errors import RestartLimitReached, StartFailed
 from .events import GaveUp, Restarted
 from .exit import Exit
-from .life import Life, Policy, Spec
+from .life import Life, Policy, Spec, part_of_path
 from .mailbox import Mailbox
 from .restart import RestartLimit, wants_restart
 from .slot import Slot
-
-START_TIMEOUT: Final = 30.0
 
 Supervisable: TypeAlias = "Child[Any] | Dynamic[..., Any] | Pool | Supervisor"
 
@@ -42,10 +40,11 @@ class Supervisor:
         period: float = 5.0,
     ) -> None:
         _check_names(name, children)
-        self.name = name
+        self.name = part_of_path(name)
         self.children = children
         self.limit = RestartLimit(max_restarts, period)
-        self.terms = Policy(grace=float("inf"))
+        self.terms = Policy(grace=float("inf"), start_timeout=float("inf"))
+        _check_keys(list(_specs(self)))
 
     def embody(self, life: Life) -> Supervision:
         """Make the body of a new incarnation."""
@@ -60,6 +59,24 @@ def _check_names(supervisor: str, children: Sequence[Spec]) -> None:
                 f"supervisor {supervisor!r} has two children named {name!r}; "
                 f"give one of them another name with `.named(…)`"
             )
+
+
+def _specs(branch: Supervisor) -> Iterator[Spec]:
+    for child in branch.children:
+        yield child
+        if isinstance(child, Supervisor):
+            yield from _specs(child)
+
+
+def _check_keys(specs: Sequence[Spec]) -> None:
+    seen: set[int] = set()
+    for spec in specs:
+        if id(spec) in seen:
+            raise ValueError(
+                f"{spec.name!r} stands in the tree twice, and it is the key to one actor; "
+                f"make another one for the second place"
+            )
+        seen.add(id(spec))
 
 
 class Supervision:
@@ -84,10 +101,9 @@ class Supervision:
                 with self._work:
                     await self._supervise(nursery)
             finally:
-                # Shielded: whatever ended the loop, no child may outlive its supervisor. Each
-                # wait in it is bounded by the children's graces.
-                with anyio.CancelScope(shield=True):
-                    await self._stop_all()
+                # Whatever ended the loop, no child may outlive its supervisor. Each wait in it
+                # is bounded by the children's graces.
+                await persist(self._stop_all)
 
     def stop(self) -> None:
         """Leave the loop, wherever it is; the children stop in its `finally`."""
@@ -108,16 +124,12 @@ class Supervision:
 
     async def _start(self, slot: Slot, nursery: Nursery) -> None:
         life = slot.begin(nursery, copy_context(), self._ended)
-        with anyio.move_on_after(START_TIMEOUT):
-            await life.settled.wait()
-        if not life.settled:
-            life.stop()
-            await life.over.wait()
-            raise StartFailed(slot.path, f"it was not ready within {START_TIMEOUT:g} s")
-        if isinstance(life.error, StartFailed):
-            raise life.error  # a branch: the child that failed is already named
-        if not life.acknowledged:
-            raise StartFailed(slot.path, str(life.reason)) from life.error
+        await life.settled.wait()
+        if life.acknowledged:
+            return
+        if isinstance(slot.spec, Supervisor) and isinstance(life.error, StartFailed):
+            raise life.error  # the child of it that failed is already named
+        raise StartFailed(slot.path, str(life.reason)) from life.error
 
     def _ended(self, life: Life) -> None:
         if not life.acknowledged:
@@ -136,9 +148,7 @@ class Supervision:
         assert slot.life is not None
         if limit.exceeded(self._log):
             self._life.surroundings.events.emit(GaveUp(slot.path, limit.restarts, limit.period))
-            raise RestartLimitReached(
-                slot.path, limit.restarts, limit.period
-            ) from slot.life.error
+            raise RestartLimitReached(slot.path, limit.restarts, limit.period) from slot.life.error
         try:
             await self._start(slot, nursery)
         except StartFailed:

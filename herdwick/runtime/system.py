@@ -63,20 +63,16 @@ class System:
         clock = current_clock()
         self._shared = Surroundings(clock, Timers(clock), Events(), Registry(), self._fail)
         self._open: AbstractAsyncContextManager[Nursery] = open_nursery()
-        nursery = await self._open.__aenter__()
-        self._ticking = anyio.CancelScope(shield=True)
-        nursery.spawn(self._tick, copy_context(), f"{self._root.name}:timers", _nothing)
-        slot = Slot(self._root.name, self._root, self._shared)
+        self._nursery = await self._open.__aenter__()
+        self._start_ticking()
+        self._slot = Slot(self._root.name, self._root, self._shared)
         self._body = anyio.CancelScope()
-        self._life = slot.begin(nursery, copy_context(), self._root_ended)
+        self._life = self._slot.begin(self._nursery, copy_context(), self._root_ended)
         try:
-            await self._life.settled.wait()
-        finally:
-            if not self._life.acknowledged:
-                await self._close()
-        if not self._life.acknowledged:
-            assert self._life.error is not None
-            raise self._life.error
+            await self._started()
+        except BaseException:
+            await self._close()
+            raise
         self._body.__enter__()
         return self
 
@@ -86,11 +82,13 @@ class System:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        """Stop the tree in order; nothing interrupts that but the children's graces."""
+        """Stop the tree in order; nothing cuts that short but the children's graces."""
         absorbed = bool(self._body.__exit__(kind, error, traceback))
-        await self._close()
-        if self._failure is not None:
-            raise self._failure
+        try:
+            await self._close()
+        finally:
+            if self._failure is not None:
+                raise self._failure
         return absorbed
 
     @property
@@ -160,9 +158,30 @@ class System:
             raise RuntimeError(f"the system {self._root.name!r} does not run; use `async with`")
         return self._shared
 
+    async def _started(self) -> None:
+        await self._life.settled.wait()
+        if self._failure is not None:
+            raise self._failure
+        if not self._life.acknowledged:
+            assert self._life.error is not None
+            raise self._life.error
+
+    def _start_ticking(self) -> None:
+        """Run the timers; graces depend on them, so whoever ends them starts them again."""
+        self._ticking = anyio.CancelScope(shield=True)
+        name = f"{self._root.name}:timers"
+        self._nursery.spawn(self._tick, copy_context(), name, self._ticked)
+
     async def _tick(self) -> None:
-        with self._ticking:
-            await self.timers.run()
+        try:
+            with self._ticking:
+                await self.timers.run()
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._fail(error)
+
+    def _ticked(self) -> None:
+        if not self._ticking.cancel_called:
+            self._start_ticking()
 
     def _root_ended(self, life: Life) -> None:
         life.slot.vacate()
@@ -174,6 +193,9 @@ class System:
         if self._failure is None:
             self._failure = error
             self._body.cancel()
+            root = self._slot.life
+            if root is not None and not root.acknowledged:
+                root.stop()  # there is no body yet whose end would stop it
 
     async def _close(self) -> None:
         self._life.stop()
@@ -182,7 +204,3 @@ class System:
         finally:
             self._ticking.cancel()
             await self._open.__aexit__(None, None, None)
-
-
-def _nothing() -> None:
-    pass

@@ -4,12 +4,15 @@ import heapq
 import logging
 from collections.abc import Callable
 from itertools import count
+from typing import Final
 
 import anyio
 
 from .backend import Clock, Waiter
 
-logger = logging.getLogger("herdwick.runtime")
+logger: Final = logging.getLogger("herdwick.runtime")
+
+LEAST_ENTRIES: Final = 1000
 
 
 class Timer:
@@ -44,6 +47,8 @@ class Timers:
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._earlier = Waiter()
+        self._most = LEAST_ENTRIES
+        """Entries at which those that were taken back are thrown out."""
 
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call `call` in `delay` seconds, in a task of the system."""
@@ -52,7 +57,12 @@ class Timers:
         heapq.heappush(self._heap, entry)
         if self._heap[0] is entry:
             self._earlier.wake()
+        if len(self._heap) > self._most:
+            self._tidy()
         return timer
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     async def run(self) -> None:
         """Make the calls as they fall due, until cancelled."""
@@ -62,12 +72,24 @@ class Timers:
                 await self._earlier.wait()
 
     def _fire_due(self, now: float) -> None:
-        while self._heap and (self._heap[0][0] <= now or not self._heap[0][2].pending):
-            timer = heapq.heappop(self._heap)[2]
+        # Those that are set by these calls wait for the next turn, however soon they are due.
+        for timer in self._take_due(now):
             try:
                 timer.fire()
             except Exception:
                 logger.exception("a timer's call failed")
+
+    def _take_due(self, now: float) -> list[Timer]:
+        due: list[Timer] = []
+        while self._heap and (self._heap[0][0] <= now or not self._heap[0][2].pending):
+            due.append(heapq.heappop(self._heap)[2])
+        return due
+
+    def _tidy(self) -> None:
+        """Throw out what was taken back, and let twice of what is left come together."""
+        self._heap = [entry for entry in self._heap if entry[2].pending]
+        heapq.heapify(self._heap)
+        self._most = max(LEAST_ENTRIES, 2 * len(self._heap))
 
     def _delay(self, now: float) -> float:
         return max(0.0, self._heap[0][0] - now) if self._heap else float("inf")

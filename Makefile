@@ -1,0 +1,56 @@
+# `make demo` and `make test` set up all they need by themselves, in .venv.
+
+PYTHON = $(shell tools/find-python 3.11 3.12 3.13 3.14)
+BACKEND = asyncio
+PORT = 8000
+JOBS = 2
+
+.PHONY: help demo test lint types format coverage clean environment ruff imports mypy pyright
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
+
+demo: ## Start a chat with its page (BACKEND=trio, PORT=9000)
+	@cmp -s pyproject.toml .venv/installed-dev.toml || \
+		tools/environment .venv "$(PYTHON)" demo --editable .
+	@echo "open http://127.0.0.1:$(PORT) in two tabs; Ctrl-C stops it"
+	@exec .venv/bin/python -m herdwick run examples.demo.app:app \
+		--backend $(BACKEND) --host 127.0.0.1 --port $(PORT)
+
+test: environment ## Run everything: the tests on each Python found, the checks (JOBS=1: one by one)
+	@tools/install-chromium
+	@.venv/bin/python tools/run_tests.py --jobs $(JOBS)
+
+lint: ruff imports ## Check the style, and who imports whom
+
+types: mypy pyright ## Check the types, with mypy and with pyright
+
+format: environment ## Put the source in form
+	.venv/bin/ruff check --quiet --fix .
+	.venv/bin/ruff format --quiet .
+
+coverage: environment ## Measure, by branch, what the tests reach
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report
+
+clean: ## Remove all that the others made, environments too
+	rm -rf .venv .venv-* .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+		.ruff_cache artefacts build dist htmlcov
+	find herdwick tests examples tools -name __pycache__ -prune -exec rm -rf {} +
+
+ruff: environment
+	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check --diff .
+
+imports: environment
+	@.venv/bin/lint-imports --no-logo
+
+mypy: environment
+	@.venv/bin/mypy
+
+pyright: environment
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 .venv/bin/pyright --project .
+
+environment:
+	@tools/environment .venv "$(PYTHON)" dev --editable . --group dev

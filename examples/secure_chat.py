@@ -1,0 +1,67 @@
+"""Secure chat: who has no valid token is refused before the upgrade, with 401.
+
+herdwick run examples.secure_chat:app        (needs the extra: pip install 'herdwick[jwt]')
+
+1. POST /login?name=Ada gives a token for ten minutes; a real login asks for more than a name.
+2. A program sends it as `Authorization: Bearer <token>`, a browser, which cannot, as
+   new WebSocket("ws://127.0.0.1:8000/secure-chat", ["chat", "bearer." + token])
+"""
+
+import secrets
+from time import time
+
+import jwt
+
+import herdwick
+from herdwick import (
+    Application,
+    FromQuery,
+    Identity,
+    JWTBearer,
+    Ref,
+    Response,
+    Send,
+    WebSocket,
+    auth,
+    json,
+    token_from_header,
+    token_from_subprotocol,
+)
+
+ISSUER, AUDIENCE, LIFETIME = "https://login.example", "secure-chat", 600
+secret = secrets.token_urlsafe(32)  # a new one with each start: the tokens of the last are void
+
+app = Application()
+app.use_authentication().add(
+    JWTBearer.with_secret(
+        secret,
+        issuers=[ISSUER],
+        audiences=[AUDIENCE],
+        sources=[token_from_header(), token_from_subprotocol()],
+    )
+)
+members: set[Ref[Send]] = set()
+
+
+@app.post("/login")
+async def login(name: FromQuery[str]) -> Response:
+    claims = {"sub": name.value, "iss": ISSUER, "aud": AUDIENCE, "exp": time() + LIFETIME}
+    return json({"token": jwt.encode(claims, secret, "HS256")})
+
+
+@app.ws("/secure-chat")
+@auth()
+async def secure_chat(websocket: WebSocket, identity: Identity) -> None:
+    await websocket.accept(subprotocol="chat" if "chat" in websocket.subprotocols else None)
+    await websocket.send_json({"type": "welcome", "user": identity.id})
+    members.add(websocket.ref)
+    try:
+        async for text in websocket.iter_text():
+            for member in members:
+                member.tell(Send({"type": "said", "user": identity.id, "text": text}))
+    finally:
+        members.discard(websocket.ref)
+
+
+if __name__ == "__main__":
+    herdwick.run(app)

@@ -1,0 +1,30 @@
+"""Keeps one connection's failure from the server."""
+
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import TypeVarTuple
+
+import anyio
+
+P = TypeVarTuple("P")
+
+
+async def contained(
+    call: Callable[[*P], Awaitable[object]], *arguments: *P
+) -> BaseException | None:
+    """Await a call, and give what it raised rather than raise it.
+
+    Only a cancellation of our own goes through, and `KeyboardInterrupt`; a cancelled error that
+    somebody raised by hand is a failure like any other.
+    """
+    try:
+        await call(*arguments)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except anyio.get_cancelled_exc_class() as error:
+        if anyio.current_effective_deadline() == -inf:
+            raise
+        return error
+    except BaseException as error:
+        return error
+    return None

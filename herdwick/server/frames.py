@@ -1,0 +1,179 @@
+"""WebSocket frames as bytes: headers, masks, close payloads (RFC 6455 sections 5 and 7.4)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from herdwick.actors import Data
+
+try:
+    from websockets.speedups import apply_mask as apply_mask
+except ImportError:  # pragma: no cover - where no C extension could be built
+    from websockets.utils import apply_mask as apply_mask
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
+OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+
+PROTOCOL_ERROR: Final = 1002
+NO_CODE: Final = 1005
+LOST: Final = 1006
+INVALID_PAYLOAD: Final = 1007
+POLICY: Final = 1008
+TOO_BIG: Final = 1009
+INTERNAL_ERROR: Final = 1011
+
+REASON_BYTES: Final = 123
+"""The longest reason of a close frame: a control frame carries 125 bytes, the code takes two."""
+
+CONTROL_BYTES: Final = 125
+"""The longest payload of a control frame."""
+
+# What may travel in a close frame: RFC 6455 section 7.4.1 and IANA's registry.
+_REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+
+
+class FrameError(Exception):
+    """The peer broke a rule; the connection is closed with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"the peer's frame is refused with {code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class IllegalCloseCode(ValueError):
+    """A close code that must not travel in a close frame."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(
+            f"close code {code} must not be sent; use 1000, 1001, 1003, 1008, 1011, 1012, 1013, "
+            "or 3000 to 4999 for codes of your own"
+        )
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of a frame from a client."""
+
+    fin: bool
+    opcode: int
+    payload: int
+    """Bytes of payload."""
+
+    size: int
+    """Bytes of the header itself, the mask included."""
+
+
+def parse_header(buffer: bytes | bytearray, at: int = 0) -> Header | None:
+    """Read the header of a client's frame at `at`, or None while too few bytes are there.
+
+    The length is known, and checked, before the mask has arrived.
+
+    Raises:
+        FrameError: 1002 for what RFC 6455 section 5.2 and 5.5 forbids.
+    """
+    if len(buffer) - at < 2:
+        return None
+    first, second = buffer[at], buffer[at + 1]
+    _check(first, second)
+    length = second & 0x7F
+    extended = 8 if length == 127 else 2 if length == 126 else 0
+    if len(buffer) - at < 2 + extended:
+        return None
+    if extended:
+        length = int.from_bytes(buffer[at + 2 : at + 2 + extended], "big")
+        if length >= 1 << 63:
+            raise FrameError(PROTOCOL_ERROR, "length over 63 bits")
+    return Header(first >= 0x80, first & 0x0F, length, 6 + extended)
+
+
+def _check(first: int, second: int) -> None:
+    opcode = first & 0x0F
+    if first & 0x70:
+        raise FrameError(PROTOCOL_ERROR, "reserved bit set")
+    if opcode not in OPCODES:
+        raise FrameError(PROTOCOL_ERROR, "unknown opcode")
+    if second < 0x80:
+        raise FrameError(PROTOCOL_ERROR, "frame not masked")
+    if opcode >= CLOSE and second & 0x7F > CONTROL_BYTES:
+        raise FrameError(PROTOCOL_ERROR, "control frame too long")
+    if opcode >= CLOSE and first < 0x80:
+        raise FrameError(PROTOCOL_ERROR, "fragmented control frame")
+
+
+def unmask(buffer: bytes, at: int, length: int) -> bytes:
+    """Take the payload whose mask stands at `at`, right before it."""
+    return apply_mask(buffer[at + 4 : at + 4 + length], buffer[at : at + 4])
+
+
+def build(opcode: int, payload: bytes) -> bytes:
+    """Build a whole frame from the server: final and without a mask."""
+    length = len(payload)
+    if length < 126:
+        return bytes((0x80 | opcode, length)) + payload
+    if length < 1 << 16:
+        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+def build_data(data: Data) -> bytes:
+    """Build the frame of one message: text for `str`, binary for `bytes`.
+
+    Raises:
+        UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot carry.
+    """
+    if isinstance(data, str):
+        return build(TEXT, data.encode())
+    return build(BINARY, data)
+
+
+def is_legal_close_code(code: int) -> bool:
+    """Tell whether `code` may travel in a close frame (RFC 6455 section 7.4)."""
+    return code in _REGISTERED or 3000 <= code <= 4999
+
+
+def clip_reason(reason: str) -> bytes:
+    """Encode a close reason, cut between two characters to at most 123 bytes."""
+    encoded = reason.encode(errors="replace")
+    if len(encoded) <= REASON_BYTES:
+        return encoded
+    return encoded[:REASON_BYTES].decode(errors="ignore").encode()
+
+
+def build_close(code: int, reason: str = "") -> bytes:
+    """Build a close frame; 1005 stands for one without a code.
+
+    Raises:
+        IllegalCloseCode: The code must not be sent.
+    """
+    if code == NO_CODE:
+        return build(CLOSE, b"")
+    if not is_legal_close_code(code):
+        raise IllegalCloseCode(code)
+    return build(CLOSE, code.to_bytes(2, "big") + clip_reason(reason))
+
+
+def parse_close(payload: bytes) -> tuple[int, str]:
+    """Read code and reason of a close frame; 1005 for an empty one.
+
+    Raises:
+        FrameError: 1002 for half a code or an illegal one, 1007 for a reason that is not UTF-8.
+    """
+    if not payload:
+        return NO_CODE, ""
+    if len(payload) == 1:
+        raise FrameError(PROTOCOL_ERROR, "close frame with half a code")
+    code = int.from_bytes(payload[:2], "big")
+    try:
+        reason = payload[2:].decode()
+    except UnicodeDecodeError:
+        raise FrameError(INVALID_PAYLOAD, "close reason is not UTF-8") from None
+    if not is_legal_close_code(code):
+        raise FrameError(PROTOCOL_ERROR, "illegal close code")
+    return code, reason

@@ -1,0 +1,151 @@
+"""The opening handshake of a WebSocket: what is accepted, and the bytes of the answer.
+
+RFC 6455 section 4.2. Everything in here is pure.
+"""
+
+import re
+from base64 import b64encode
+from binascii import Error, a2b_base64
+from dataclasses import dataclass
+from hashlib import sha1
+from http import HTTPStatus
+from typing import Final
+
+from herdwick.actors import RawHeaders
+from herdwick.websocket import InvalidHeader
+
+from .scope import Head
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_VALUE: Final = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+# Headers of an answer that say how its bytes travel, which is the server's to say.
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_OF_THE_101: Final = frozenset(
+    {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The HTTP answer to a request that goes no further."""
+
+    status: int
+    detail: str
+    headers: RawHeaders = ()
+
+    def response(self) -> bytes:
+        """Build the bytes of the answer, after which the connection is closed."""
+        headers = (*self.headers, (b"content-type", b"text/plain; charset=utf-8"))
+        return build_rejection(self.status, headers, self.detail.encode() + b"\n")
+
+
+def asks_upgrade(head: Head) -> bool:
+    """Tell whether a request wants a WebSocket, however badly it asks."""
+    return b"websocket" in (token.lower() for token in head.tokens(b"upgrade"))
+
+
+def find_refusal(head: Head) -> Refusal | None:
+    """Check a handshake, and give the answer if it is refused (RFC 6455 section 4.2.1)."""
+    problem = _find_problem(head)
+    if problem is not None:
+        return Refusal(400, f"not a WebSocket handshake: {problem}")
+    if head.all(b"sec-websocket-version") != [b"13"]:
+        return Refusal(
+            426,
+            "this server speaks version 13 of the WebSocket protocol",
+            [(b"sec-websocket-version", b"13"), (b"upgrade", b"websocket")],
+        )
+    return None
+
+
+def _find_problem(head: Head) -> str | None:
+    if head.method != "GET":
+        return "the method has to be GET"
+    if head.version != "1.1":
+        return "the version has to be HTTP/1.1"
+    if len(head.all(b"host")) != 1:
+        return "there has to be one Host header"
+    if head.all(b"content-length") or head.all(b"transfer-encoding"):
+        return "there must be no body"
+    if not asks_upgrade(head):
+        return "the Upgrade header has to name websocket"
+    if b"upgrade" not in (token.lower() for token in head.tokens(b"connection")):
+        return "the Connection header has to name Upgrade"
+    if not _is_key(head.all(b"sec-websocket-key")):
+        return "there has to be one Sec-WebSocket-Key of 16 bytes in base64"
+    return None
+
+
+def _is_key(keys: list[bytes]) -> bool:
+    try:
+        return len(keys) == 1 and len(a2b_base64(keys[0], strict_mode=True)) == 16
+    except Error:
+        return False
+
+
+def accept_key(key: bytes) -> bytes:
+    """Compute Sec-WebSocket-Accept from Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
+    return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def build_acceptance(head: Head, subprotocol: str | None, headers: RawHeaders) -> bytes:
+    """Build the 101 that opens the connection.
+
+    Raises:
+        InvalidHeader: A header or the subprotocol would break the response.
+    """
+    lines: list[tuple[bytes, bytes]] = [
+        (b"upgrade", b"websocket"),
+        (b"connection", b"Upgrade"),
+        (b"sec-websocket-accept", accept_key(head.all(b"sec-websocket-key")[0])),
+    ]
+    if subprotocol is not None:
+        lines.append((b"sec-websocket-protocol", _checked_subprotocol(subprotocol)))
+    for name, value in headers:
+        if name.lower() in _OF_THE_101:
+            raise InvalidHeader(name.decode(), "belongs to the handshake itself")
+        lines.append((name, value))
+    return _build_head(101, lines)
+
+
+def build_rejection(status: int, headers: RawHeaders, body: bytes) -> bytes:
+    """Build a whole response after which the connection is closed.
+
+    Raises:
+        ValueError: The status is not that of a final answer.
+        InvalidHeader: A header would break the response.
+    """
+    if not 200 <= status <= 599:
+        raise ValueError(f"status {status} is no final answer; use 200 to 599")
+    lines = [field for field in headers if field[0].lower() not in _FRAMING]
+    lines.append((b"content-length", str(len(body)).encode()))
+    lines.append((b"connection", b"close"))
+    return _build_head(status, lines) + body
+
+
+def reason_phrase(status: int) -> str:
+    """Give the words of a status, "" for one that has none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _checked_subprotocol(subprotocol: str) -> bytes:
+    encoded = subprotocol.encode()
+    if not _TOKEN.fullmatch(encoded):
+        raise InvalidHeader("sec-websocket-protocol", "has to be a token")
+    return encoded
+
+
+def _build_head(status: int, headers: RawHeaders) -> bytes:
+    lines = [f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode()]
+    for name, value in headers:
+        if not _TOKEN.fullmatch(name):
+            raise InvalidHeader(name.decode("latin-1"), "has a name that is not a token")
+        if not _VALUE.fullmatch(value):
+            raise InvalidHeader(name.decode(), "holds control characters in its value")
+        lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines) + b"\r\n"

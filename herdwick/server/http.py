@@ -1,0 +1,137 @@
+"""Plain HTTP/1.1 over one stream, framed by h11: heads in, refusals out, requests to the app."""
+
+import logging
+from collections.abc import MutableMapping
+from typing import Final
+
+import anyio
+import h11
+from anyio.abc import ByteStream
+
+from herdwick.websocket import ASGIApp, Limits
+
+from .exchange import Exchange
+from .handshake import Refusal
+from .scope import Head, InvalidTarget, Peers, http_scope
+from .streams import LOST, RECEIVE_BYTES
+
+logger = logging.getLogger("herdwick.server")
+
+LINE_BYTES: Final = 8 * 1024
+"""The longest request line, and the longest header."""
+
+HEADERS: Final = 100
+"""The most headers of one request."""
+
+
+class HTTPConnection:
+    """One TCP connection that speaks HTTP, request by request, until it ends or is upgraded."""
+
+    def __init__(self, stream: ByteStream, peers: Peers, limits: Limits) -> None:
+        self._stream = stream
+        self._peers = peers
+        self._limits = limits
+        self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
+        self.stopping = False
+        # Whether the peer may still be sending what we do not read.
+        self.lingering = False
+        # Whether an answer broke off: the connection is reset then, so that the peer sees it.
+        self.cut = False
+        self._waiting = anyio.CancelScope()
+
+    def stop(self) -> None:
+        """Take no further request: an idle connection ends now, a busy one after its answer."""
+        self.stopping = True
+        self._waiting.cancel()
+
+    async def next_head(self) -> Head | None:
+        """Wait for the head of the next request.
+
+        None where there is none: the peer left, or it was too slow, or its bytes were refused.
+        """
+        with anyio.move_on_after(self._limits.head_timeout) as self._waiting:
+            if self.stopping:
+                return None
+            refusal: Refusal | None
+            try:
+                request = await self._next_request()
+            except h11.RemoteProtocolError as error:
+                refusal = Refusal(error.error_status_hint, f"not an HTTP request: {error}")
+            else:
+                if request is None:
+                    return None
+                head = _to_head(request)
+                refusal = find_excess(head, self._limits)
+                if refusal is None:
+                    return head
+            await self.refuse(refusal)
+        return None
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal, after which the connection ends."""
+        self.lingering = True
+        await self.write(refusal.response())
+
+    async def answer(self, app: ASGIApp, head: Head, state: MutableMapping[str, object]) -> bool:
+        """Let the application answer a request, and tell whether another one may follow."""
+        try:
+            scope = http_scope(head, self._peers, state=state)
+        except InvalidTarget as error:
+            await self.refuse(Refusal(400, str(error)))
+            return False
+        return await Exchange(self, head).run(app, scope)
+
+    async def feed(self) -> int:
+        """Give h11 more bytes, and tell how many; 0 where the peer is gone."""
+        try:
+            data = await self._stream.receive(RECEIVE_BYTES)
+        except LOST:
+            data = b""
+        self.h11.receive_data(data)
+        return len(data)
+
+    async def write(self, data: bytes) -> bool:
+        """Write, each 64 KiB within the send timeout; False where the peer is gone or too slow."""
+        for at in range(0, len(data), RECEIVE_BYTES):
+            with anyio.move_on_after(self._limits.send_timeout) as waiting:
+                try:
+                    await self._stream.send(data[at : at + RECEIVE_BYTES])
+                except LOST:
+                    return False
+            if waiting.cancelled_caught:
+                return False
+        return True
+
+    def unread(self) -> bytes:
+        """Give the bytes that came after the head, for whoever takes the connection over."""
+        return self.h11.trailing_data[0]
+
+    async def _next_request(self) -> h11.Request | None:
+        while True:
+            event = self.h11.next_event()
+            if isinstance(event, h11.Request):
+                return event
+            if event is not h11.NEED_DATA or not await self.feed():
+                return None
+
+
+def find_excess(head: Head, limits: Limits) -> Refusal | None:
+    """Check a head that arrived at once against the limits of its parts."""
+    lines = [len(name) + len(value) + 4 for name, value in head.headers]
+    first = len(head.method) + len(head.target) + 12
+    if len(head.target) > LINE_BYTES:
+        return Refusal(414, f"request line over {LINE_BYTES} bytes")
+    if len(lines) > HEADERS or max(lines, default=0) > LINE_BYTES:
+        return Refusal(431, f"over {HEADERS} headers, or one over {LINE_BYTES} bytes")
+    if first + sum(lines) > limits.head_bytes:
+        return Refusal(431, f"head over {limits.head_bytes} bytes")
+    return None
+
+
+def _to_head(request: h11.Request) -> Head:
+    return Head(
+        method=request.method.decode("ascii"),
+        target=request.target,
+        version=request.http_version.decode("ascii"),
+        headers=list(request.headers),
+    )

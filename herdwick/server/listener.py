@@ -1,0 +1,169 @@
+"""Listening, and stopping gracefully: the server's one object."""
+
+import logging
+import socket
+import ssl as tls
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+
+from herdwick.runtime import current_clock
+
+from .contain import contained
+from .scope import Peers
+from .sockets import Address, accept_forever, address_of, base_url, bind, close_all
+from .ticker import Ticker
+from .visit import Served, Service, Visit
+
+logger = logging.getLogger("herdwick.server")
+
+
+class Listener:
+    """A server that listens. It is made by `listen`, and ends with it.
+
+    Its connections are shielded from cancellation: they end by `stop`, not under it.
+    """
+
+    def __init__(self, service: Service, sockets: Sequence[socket.socket], grace: float) -> None:
+        self.url = base_url(sockets[0], secure=service.ssl is not None)
+        """The base URL of the first socket, as `http://127.0.0.1:8000`."""
+        self._service = service
+        self._sockets = sockets
+        self._grace = grace
+        self._visits: set[Visit] = set()
+        self._tasks: TaskGroup | None = None
+        self._accepting = anyio.CancelScope()
+        self._hosting = anyio.CancelScope(shield=True)
+        self._stopping = False
+        self._left = anyio.Event()
+        self.ready = anyio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections are open."""
+        return len(self._visits)
+
+    async def host(self) -> None:
+        """Accept and serve, until `stop` is through; the one task that all others belong to."""
+        with self._hosting:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self._service.ticker.run)
+                self.ready.set()
+                await self._accept()
+                await anyio.sleep_forever()
+
+    async def stop(self) -> None:
+        """Stop: no new connections, 1012 to every WebSocket, time for requests in flight.
+
+        After the grace, or when it is cancelled, what is left is dropped. A second call drops
+        what is left at once.
+        """
+        try:
+            if not self._stopping:
+                self._stopping = True
+                await self._stop_gracefully()
+        finally:
+            self._hosting.cancel()
+
+    async def _stop_gracefully(self) -> None:
+        # First the tasks that accept, then the sockets: trio objects to the other order.
+        self._accepting.cancel()
+        for visit in self._visits:
+            visit.stop()
+        with anyio.move_on_after(self._grace):
+            await self._service.app.stop_connections()
+            while self._visits:
+                self._left = anyio.Event()
+                await self._left.wait()
+
+    async def _accept(self) -> None:
+        with self._accepting:
+            async with anyio.create_task_group() as accepting:
+                for listening in self._sockets:
+                    accepting.start_soon(accept_forever, listening, self._take)
+        close_all(self._sockets)
+
+    def _take(self, connection: socket.socket, client: Address | None) -> None:
+        assert self._tasks is not None
+        secure = self._service.ssl is not None
+        peers = Peers(client, address_of(connection.getsockname()), secure)
+        self._tasks.start_soon(self._visit, Visit(self._service, connection, peers))
+
+    async def _visit(self, visit: Visit) -> None:
+        self._visits.add(visit)
+        try:
+            failure = await contained(visit.run)
+            if failure is not None:
+                logger.error("a bug ended one connection; the others go on", exc_info=failure)
+        finally:
+            self._visits.discard(visit)
+            self._left.set()
+
+
+@asynccontextmanager
+async def listen(
+    app: Served,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ssl: tls.SSLContext | None = None,
+    sockets: Sequence[socket.socket] | None = None,
+    grace: float = 10.0,
+) -> AsyncGenerator[Listener, None]:
+    """Bind, start the application, and serve it in the background of the block.
+
+    `sockets` are listening ones, taken instead of `host` and `port`, and closed at the end.
+    Leaving the block stops as `Listener.stop` does, within `grace` seconds, also when the block
+    is cancelled.
+
+    Raises:
+        PortInUse: Somebody listens there already; the application has not been started.
+    """
+    bound = await bind(host, port) if sockets is None else list(sockets)
+    try:
+        async with app.running():
+            clock = current_clock()
+            service = Service(app, Ticker(clock), clock, ssl)
+            async with _hosted(Listener(service, bound, grace)) as listener:
+                yield listener
+    finally:
+        close_all(bound)
+
+
+@asynccontextmanager
+async def _hosted(listener: Listener) -> AsyncGenerator[Listener, None]:
+    failure: BaseException | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.host)
+        try:
+            await listener.ready.wait()
+            yield listener
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            failure = error  # raised below: a task group would wrap it into a group
+        finally:
+            with anyio.CancelScope(shield=True):
+                await listener.stop()
+    if failure is not None:
+        raise failure
+
+
+@asynccontextmanager
+async def serve(
+    app: Served,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ssl: tls.SSLContext | None = None,
+    sockets: Sequence[socket.socket] | None = None,
+) -> AsyncGenerator[str, None]:
+    """Serve an application in the background of the block, and give its base URL.
+
+    Works on asyncio and on trio; see `listen` for the arguments and the end.
+    """
+    async with listen(app, host=host, port=port, ssl=ssl, sockets=sockets) as listener:
+        yield listener.url

@@ -1,0 +1,123 @@
+"""Listening sockets: binding them, naming them, accepting from them."""
+
+import errno
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias, cast
+
+import anyio
+
+logger = logging.getLogger("herdwick.server")
+
+Address: TypeAlias = tuple[str, int]
+
+_BACKLOG: Final = 2048
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class PortInUse(OSError):
+    """Somebody listens there already."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            errno.EADDRINUSE,
+            f"port {port} on {host} is in use: stop the program that listens there, "
+            "or choose another port (0 picks a free one)",
+        )
+        self.host = host
+        self.port = port
+
+
+async def bind(host: str, port: int) -> list[socket.socket]:
+    """Listen on every address of a host; port 0 picks one free port for all of them.
+
+    Raises:
+        PortInUse: Somebody listens there already.
+        OSError: The host has no address here, or the port needs rights.
+    """
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((info[0], info[4]) for info in found):
+            shared = port or (bound[0].getsockname()[1] if bound else 0)
+            bound.append(_listen(family, (address[0], shared, *address[2:])))
+    except OSError as error:
+        for opened in bound:
+            opened.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(host, port) from None
+        raise
+    return bound
+
+
+def _listen(family: int, address: tuple[object, ...]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def base_url(listening: socket.socket, *, secure: bool) -> str:
+    """Give the URL at which a listening socket is reached from this machine."""
+    host, port = address_of(listening.getsockname()) or ("localhost", 0)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def address_of(name: object) -> Address | None:
+    """Take host and port of a socket's name; None for what has none, as a UNIX socket."""
+    if not isinstance(name, tuple):
+        return None
+    host, port, *_ = cast("tuple[str, int, int, int]", name)
+    return host, port
+
+
+async def accept_forever(
+    listening: socket.socket,
+    take: Callable[[socket.socket, Address | None], None],
+    *,
+    rest: float = 0.1,
+) -> None:
+    """Hand every connection that arrives to `take`, until cancelled.
+
+    Where descriptors or memory run out, it rests for that many seconds and goes on: the others
+    wait in the backlog meanwhile.
+    """
+    listening.setblocking(False)
+    while True:
+        await anyio.wait_readable(listening)
+        try:
+            connection, name = listening.accept()
+        except OSError as error:
+            await _overcome(error, rest)
+        else:
+            take(connection, address_of(name))
+
+
+async def _overcome(error: OSError, rest: float) -> None:
+    if error.errno in _EXHAUSTED:
+        reason = os.strerror(error.errno or 0)
+        logger.error("cannot accept connections: %s; trying again in %g s", reason, rest)
+        await anyio.sleep(rest)
+    elif not isinstance(error, BlockingIOError):
+        # The peer left between the handshake of TCP and our accept.
+        logger.debug("a connection was gone before it was accepted: %s", error)
+
+
+def close_all(sockets: Sequence[socket.socket]) -> None:
+    """Close sockets; a second time does nothing."""
+    for opened in sockets:
+        opened.close()

@@ -1,0 +1,194 @@
+"""One TCP connection from its first byte to its last: TLS, HTTP requests, perhaps a WebSocket."""
+
+import logging
+import socket
+import ssl as tls
+import struct
+import sys
+from collections.abc import MutableMapping
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import anyio
+from anyio.abc import ByteStream, SocketStream
+from anyio.streams.tls import TLSStream
+
+from herdwick.actors import Receiver, Transport
+from herdwick.runtime import Clock
+from herdwick.websocket import Limits, Receive, Scope, Send
+
+from .handshake import Refusal, asks_upgrade, find_refusal
+from .http import HTTPConnection
+from .scope import Head, InvalidTarget, Peers, websocket_scope
+from .streams import LOST, RECEIVE_BYTES, StreamTransport
+from .ticker import Ticker
+
+logger = logging.getLogger("herdwick.server")
+
+SEND_BACKSTOP: Final = 20.0
+"""Seconds that the kernel waits for the acknowledgement of what it sent."""
+
+
+class Served(Protocol):
+    """What a server needs of an application."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one peer may use."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a plain HTTP request, as ASGI 3."""
+        ...
+
+    def connect(self, scope: Scope, transport: Transport) -> Receiver:
+        """Start the actor of a WebSocket whose handshake is sound; it accepts or rejects."""
+        ...
+
+    def running(self) -> AbstractAsyncContextManager[object]:
+        """Start the application, and stop it in the end."""
+        ...
+
+    async def stop_connections(self) -> None:
+        """Close every WebSocket with 1012, and wait until their actors have ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all connections of one listener share."""
+
+    app: Served
+    ticker: Ticker
+    clock: Clock
+    ssl: tls.SSLContext | None = None
+    state: MutableMapping[str, object] = field(default_factory=dict[str, object])
+
+
+class Visit:
+    """One TCP connection."""
+
+    def __init__(self, service: Service, connection: socket.socket, peers: Peers) -> None:
+        self._service = service
+        self._limits = service.app.limits
+        self._socket = connection
+        self._peers = peers
+        self._http: HTTPConnection | None = None
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End once the request in flight has been answered; an idle connection ends now."""
+        self._stopping = True
+        if self._http is not None:
+            self._http.stop()
+
+    async def run(self) -> None:
+        """Serve the connection until it ends; raises only what is a bug."""
+        try:
+            _tune(self._socket)
+            stream: ByteStream = await SocketStream.from_socket(self._socket)
+        except BaseException as error:
+            self._socket.close()
+            if isinstance(error, LOST):
+                return
+            raise
+        in_order = False
+        try:
+            if self._service.ssl is None:
+                in_order = await self._serve(stream)
+            elif (encrypted := await self._encrypt(stream, self._service.ssl)) is not None:
+                stream = encrypted
+                in_order = await self._serve(stream)
+        finally:
+            await self._close(stream, in_order)
+
+    async def _encrypt(self, stream: ByteStream, context: tls.SSLContext) -> ByteStream | None:
+        """Shake hands for TLS; None where that fails, or takes too long."""
+        with anyio.move_on_after(self._limits.head_timeout), suppress(*LOST):
+            return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
+        return None
+
+    async def _serve(self, stream: ByteStream) -> bool:
+        """Answer requests, and tell whether the connection ended in order."""
+        http = self._http = HTTPConnection(stream, self._peers, self._limits)
+        if self._stopping:
+            http.stop()
+        while (head := await http.next_head()) is not None:
+            if asks_upgrade(head):
+                return await self._upgrade(stream, http, head)
+            if not await http.answer(self._service.app, head, self._service.state):
+                break
+        if http.lingering:
+            await linger(stream, self._limits.close_timeout)
+        return not http.cut
+
+    async def _upgrade(self, stream: ByteStream, http: HTTPConnection, head: Head) -> bool:
+        scope = self._examine(head)
+        if isinstance(scope, Refusal):
+            await http.refuse(scope)
+            await linger(stream, self._limits.close_timeout)
+            return True
+        service = self._service
+        transport = StreamTransport(stream, head, self._limits, service.ticker, service.clock)
+        try:
+            receiver = service.app.connect(scope, transport)
+        except Exception:
+            logger.exception("the application failed on the handshake of %r", scope["path"])
+            transport.abort()
+            service.ticker.forget(transport)
+            await http.refuse(Refusal(500, "Internal Server Error"))
+            await linger(stream, self._limits.close_timeout)
+            return True
+        return await transport.run(receiver, http.unread())
+
+    def _examine(self, head: Head) -> Scope | Refusal:
+        try:
+            scope = websocket_scope(head, self._peers, state=self._service.state)
+        except InvalidTarget as error:
+            return Refusal(400, str(error))
+        return find_refusal(head) or scope
+
+    async def _close(self, stream: ByteStream, in_order: bool) -> None:
+        # Shielded: cancellation comes at the end of the server, and the socket must go then too.
+        with anyio.CancelScope(shield=True):
+            if in_order:
+                with anyio.move_on_after(self._limits.close_timeout):
+                    with suppress(*LOST):
+                        await stream.aclose()
+                    return
+            _forget_unsent(self._socket)
+            await anyio.aclose_forcefully(stream)
+
+
+def _tune(connection: socket.socket) -> None:
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if sys.platform == "linux":
+        # The backstop against a peer that acknowledges nothing while the kernel still has data.
+        milliseconds = int(SEND_BACKSTOP * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def _forget_unsent(connection: socket.socket) -> None:
+    """Have the socket reset when it is closed, rather than linger in the kernel."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError:
+        return  # closed already
+
+
+async def linger(stream: ByteStream, timeout: float) -> None:
+    """Close our half, and discard what the peer still sends until it closes its own.
+
+    Closing both halves over unread bytes would reset the connection, and the peer might never
+    read our answer. TLS has no halves: its own closing handshake takes that part.
+    """
+    with anyio.move_on_after(timeout):
+        try:
+            await stream.send_eof()
+            while True:
+                await stream.receive(RECEIVE_BYTES)
+        except (*LOST, NotImplementedError):
+            return

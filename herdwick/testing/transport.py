@@ -1,0 +1,114 @@
+"""A WebSocket's transport in memory, the peer of which is a test."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from herdwick.actors import Data, RawHeaders
+from herdwick.runtime import Once, Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The handshake was answered with 101."""
+
+    subprotocol: str | None
+    headers: RawHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The handshake was answered with an HTTP response."""
+
+    status: int
+    headers: RawHeaders
+    body: bytes
+
+
+class MemoryTransport:
+    """What a connection sends, until the test reads it; bounded like a real outbox."""
+
+    can_pause = True
+
+    def __init__(self, most_bytes: int) -> None:
+        self.answered = Once()
+        """The handshake was answered."""
+        self.answer: Accepted | Refused | None = None
+        self.ending: tuple[int, str] | None = None
+        """The code and reason that the connection was closed with, from its own side."""
+        self._messages: deque[Data] = deque()
+        self._bytes = 0
+        self._most_bytes = most_bytes
+        self._paused = False
+        self._changed: list[Waiter] = []
+
+    def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
+        """Answer the handshake with 101."""
+        self._answer(Accepted(subprotocol, headers))
+
+    def reject(self, status: int, headers: RawHeaders, body: bytes) -> None:
+        """Answer the handshake with an HTTP response."""
+        self._answer(Refused(status, headers, body))
+
+    def offer(self, data: Data) -> bool:
+        """Append a message, and tell whether more wait than may."""
+        if self.ending is None:
+            self._messages.append(data)
+            self._bytes += len(data)
+            self._wake()
+        return self._bytes > self._most_bytes
+
+    async def drained(self) -> None:
+        """Wait until the test has read enough."""
+        while self._bytes > self._most_bytes and self.ending is None:
+            await self._change()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End the connection, after what waits to be read."""
+        if self.ending is None:
+            self.ending = (code, reason)
+            self._wake()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.close(1006)
+
+    def pause_reading(self) -> None:
+        """Let the test wait before it sends more."""
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        """Let the test send again."""
+        self._paused = False
+        self._wake()
+
+    async def take(self) -> Data | None:
+        """Wait for the next message of the connection; None once it is closed."""
+        while not self._messages:
+            if self.ending is not None:
+                return None
+            await self._change()
+        data = self._messages.popleft()
+        self._bytes -= len(data)
+        self._wake()
+        return data
+
+    async def readable(self) -> None:
+        """Wait until the connection reads, or is closed."""
+        while self._paused and self.ending is None:
+            await self._change()
+
+    def _answer(self, answer: Accepted | Refused) -> None:
+        self.answer = answer
+        self.answered.happen()
+
+    async def _change(self) -> None:
+        waiter = Waiter()
+        self._changed.append(waiter)
+        try:
+            await waiter.wait()
+        finally:
+            self._changed.remove(waiter)
+
+    def _wake(self) -> None:
+        for waiter in self._changed:
+            waiter.wake()

@@ -1,0 +1,130 @@
+"""The thin facade: applications, WebSockets, HTTP, auth; knows not how bytes travel.
+
+General layout, from the bottom:
+
+    state, errors, limits        the words of it
+    headers, request, http       a request and its answer
+    codec                        messages as JSON or MessagePack
+    arguments, bound, binding    what a handler's arguments are bound to
+    identity, auth, tokens       who calls, and whether they may
+    origin                       which pages may open a WebSocket
+    files, mount                 what else answers: files, other ASGI applications
+    middleware, routes           what stands around handlers, and which path leads to which
+    websocket                    the connection, as its handler sees it
+    dispatch                     from a request to its handler and back
+    asgi                         the driver for ASGI servers
+    application                  all of it together
+"""
+
+from .application import Application, NotRunning
+from .asgi_types import ASGIApp, Receive, Scope, Send
+from .auth import AuthNotConfigured
+from .binding import BindingError
+from .bound import FromBytes, FromCookie, FromHeader, FromJSON, FromQuery, FromText
+from .codec import NotEncodable
+from .errors import (
+    ConcurrentReceive,
+    InvalidMessage,
+    InvalidWebSocketStateError,
+    UnexpectedMessage,
+    WebSocketDisconnectError,
+    WebSocketError,
+)
+from .files import StaticFiles, file
+from .headers import Headers, InvalidHeader
+from .http import (
+    HTTPError,
+    Response,
+    accepted,
+    bad_request,
+    created,
+    forbidden,
+    html,
+    json,
+    no_content,
+    not_found,
+    ok,
+    redirect,
+    status_code,
+    stream,
+    text,
+    unauthorized,
+)
+from .identity import Identity
+from .limits import Limits
+from .marks import allow_anonymous, auth
+from .middleware import Middleware, Next
+from .origin import InvalidOrigin
+from .request import Query, Request
+from .routes import Routes
+from .state import MessageMode, WebSocketState
+from .tokens import (
+    JWTBearer,
+    token_from_cookie,
+    token_from_header,
+    token_from_query,
+    token_from_subprotocol,
+)
+from .websocket import WebSocket
+
+__all__ = [
+    "ASGIApp",
+    "Application",
+    "AuthNotConfigured",
+    "BindingError",
+    "ConcurrentReceive",
+    "FromBytes",
+    "FromCookie",
+    "FromHeader",
+    "FromJSON",
+    "FromQuery",
+    "FromText",
+    "HTTPError",
+    "Headers",
+    "Identity",
+    "InvalidHeader",
+    "InvalidMessage",
+    "InvalidOrigin",
+    "InvalidWebSocketStateError",
+    "JWTBearer",
+    "Limits",
+    "MessageMode",
+    "Middleware",
+    "Next",
+    "NotEncodable",
+    "NotRunning",
+    "Query",
+    "Receive",
+    "Request",
+    "Response",
+    "Routes",
+    "Scope",
+    "Send",
+    "StaticFiles",
+    "UnexpectedMessage",
+    "WebSocket",
+    "WebSocketDisconnectError",
+    "WebSocketError",
+    "WebSocketState",
+    "accepted",
+    "allow_anonymous",
+    "auth",
+    "bad_request",
+    "created",
+    "file",
+    "forbidden",
+    "html",
+    "json",
+    "no_content",
+    "not_found",
+    "ok",
+    "redirect",
+    "status_code",
+    "stream",
+    "text",
+    "token_from_cookie",
+    "token_from_header",
+    "token_from_query",
+    "token_from_subprotocol",
+    "unauthorized",
+]

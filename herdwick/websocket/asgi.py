@@ -1,0 +1,159 @@
+"""The driver for ASGI servers: a WebSocket scope with `receive` and `send`, as a transport."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+import anyio
+
+from herdwick.actors import Connection, Data, RawHeaders
+from herdwick.runtime import Once, Waiter
+
+from .asgi_types import Event, Receive, Scope, Send
+from .limits import Limits
+
+
+async def drive(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    connect: Callable[[Scope, ASGITransport], Connection],
+    limits: Limits,
+) -> None:
+    """Carry one connection from its handshake to its end.
+
+    The server's task reads, a second one writes. It returns when the actor has ended and the
+    server has told the end, which follows on what we have sent: a hypercorn worker on trio dies
+    of an application that returns before.
+    """
+    if (await receive())["type"] != "websocket.connect":
+        return  # the client has left before it was asked in
+    transport = ASGITransport(scope, limits.outbox_bytes)
+    connection = connect(scope, transport)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_write, transport, send, connection)
+            tasks.start_soon(_read, receive, connection, transport)
+            await connection.over.wait()
+            with anyio.move_on_after(limits.close_timeout):
+                await transport.ended.wait()
+            tasks.cancel_scope.cancel()
+    finally:
+        connection.disconnected(1006, "the server dropped the connection")
+
+
+async def _read(receive: Receive, connection: Connection, transport: ASGITransport) -> None:
+    try:
+        while (event := await receive())["type"] == "websocket.receive":
+            text = event.get("text")
+            connection.deliver(cast(Data, event["bytes"] if text is None else text))
+        connection.disconnected(event.get("code") or 1005, event.get("reason") or "")
+    except Exception:  # whatever a server raises, the client is gone
+        connection.disconnected(1006, "")
+    transport.ended.happen()
+    transport.abort()
+
+
+async def _write(transport: ASGITransport, send: Send, connection: Connection) -> None:
+    try:
+        while (event := await transport.next_event()) is not None:
+            await send(event)
+    except Exception:  # whatever a server raises, the client is gone
+        connection.disconnected(1006, "")
+    transport.abort()
+
+
+class ASGITransport:
+    """What an ASGI server carries: events in an outbox, written by a task of the driver's."""
+
+    can_pause = False
+
+    def __init__(self, scope: Scope, most_bytes: int) -> None:
+        self.ended = Once()
+        """The server has told the end of the connection."""
+        extensions = cast("dict[str, object]", scope.get("extensions") or {})
+        self._can_respond = "websocket.http.response" in extensions
+        self._events: deque[tuple[Event, int]] = deque()
+        self._bytes = 0
+        self._most_bytes = most_bytes
+        self._writer = Waiter()
+        self._senders: list[Waiter] = []
+        self._over = False
+
+    def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
+        """Answer the handshake with 101."""
+        accept = {"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(headers)}
+        self._put(accept)
+
+    def reject(self, status: int, headers: RawHeaders, body: bytes) -> None:
+        """Answer with an HTTP response, or with a bare 403 where the server has no other."""
+        if self._can_respond:
+            start = {"type": "websocket.http.response.start", "status": status}
+            length = (b"content-length", str(len(body)).encode())
+            fields = [field for field in headers if field[0].lower() != b"content-length"]
+            self._put({**start, "headers": [*fields, length]})
+            self._put({"type": "websocket.http.response.body", "body": body})
+        else:
+            self._put({"type": "websocket.close", "code": 1000, "reason": ""})
+        self._finish()
+
+    def offer(self, data: Data) -> bool:
+        """Append a message, and tell whether the outbox is over its bound."""
+        kind = "text" if isinstance(data, str) else "bytes"
+        self._put({"type": "websocket.send", kind: data}, len(data))
+        return self._bytes > self._most_bytes
+
+    async def drained(self) -> None:
+        """Wait until the outbox is under its bound, or the transport is over."""
+        while self._bytes > self._most_bytes and not self._over:
+            waiter = Waiter()
+            self._senders.append(waiter)
+            try:
+                await waiter.wait()
+            finally:
+                self._senders.remove(waiter)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close after what the outbox holds."""
+        self._put({"type": "websocket.close", "code": code, "reason": reason})
+        self._finish()
+
+    def abort(self) -> None:
+        """Send nothing more; the server drops the connection when the application returns."""
+        self._events.clear()
+        self._bytes = 0
+        self._finish()
+
+    def pause_reading(self) -> None:
+        """Do nothing: an ASGI server that is not read from stops to answer pings as well."""
+
+    def resume_reading(self) -> None:
+        """Do nothing: reading never pauses."""
+
+    async def next_event(self) -> Event | None:
+        """Wait for the next event to send; None after the last one."""
+        while not self._events:
+            if self._over:
+                return None
+            await self._writer.wait()
+        event, size = self._events.popleft()
+        self._bytes -= size
+        self._wake_senders()
+        return event
+
+    def _put(self, event: Event, size: int = 0) -> None:
+        if not self._over:
+            self._events.append((event, size))
+            self._bytes += size
+            self._writer.wake()
+
+    def _finish(self) -> None:
+        self._over = True
+        self._writer.wake()
+        self._wake_senders()
+
+    def _wake_senders(self) -> None:
+        for waiter in self._senders:
+            waiter.wake()

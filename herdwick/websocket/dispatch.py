@@ -1,0 +1,159 @@
+"""From a request to its handler and back: route, middlewares, auth, binding, errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import unquote
+
+from herdwick.actors import Connection, Phase
+from herdwick.routing import Match, Table
+
+from .auth import Guard
+from .errors import InvalidMessage, UnexpectedMessage, WebSocketDisconnectError
+from .http import HTTPError, Response, to_response
+from .middleware import Middleware, chain
+from .mount import Mounted, Mounts, inner_scope, run_socket
+from .origin import OriginPolicy
+from .request import Request
+from .routes import WEBSOCKET, Endpoint, find, not_found
+
+ExceptionHandler: TypeAlias = Callable[[Request, Any], Awaitable[Response | None]]
+
+logger: Final = logging.getLogger("herdwick")
+
+
+class Dispatcher:
+    """Finds the handler of each request and runs it, with all that stands around it."""
+
+    def __init__(self, table: Table[Endpoint], origins: OriginPolicy) -> None:
+        self.table = table
+        self.origins = origins
+        self.guard = Guard()
+        self.mounts = Mounts()
+        self.middlewares: list[Middleware] = []
+        self.exception_handlers: dict[type[Exception], ExceptionHandler] = {}
+
+    def resolve(self, request: Request, method: str) -> Match[Endpoint] | None:
+        """Find the route of a request; None where there is none, or the path is malformed."""
+        try:
+            return find(self.table, method, route_path(request))
+        except HTTPError:
+            return None  # the same look-up raises it where it is answered
+
+    async def respond(self, request: Request) -> Response:
+        """Answer an HTTP request; an error is answered too.
+
+        Raises:
+            Exception: What a handler raised and nobody handles; to be answered with 500.
+        """
+        try:
+            response = await self._answer(request, self.resolve(request, request.method))
+        except HTTPError as error:
+            return error.response()
+        return to_response(response)
+
+    async def serve(
+        self, request: Request, match: Match[Endpoint] | None, connection: Connection
+    ) -> None:
+        """Run the handler of a WebSocket: the body of its connection's actor.
+
+        Raises:
+            Exception: What the handler raised and nobody handles: a crash of the connection.
+        """
+        try:
+            response = await self._checked(request, match)
+        except Exception as error:
+            if not _is_end(error, connection):
+                raise
+            response = error.response() if isinstance(error, HTTPError) else None
+        if response is not None and connection.phase is Phase.HANDSHAKE:
+            body = await response.read()
+            connection.reject(response.status, response.headers.raw(), body)
+
+    async def _checked(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
+        refusal = self.origins.refusal(request.scheme, request.scope["headers"])
+        if refusal is not None:
+            logger.info("handshake for %s refused: %s", request.path, refusal)
+            raise HTTPError(403, refusal)
+        return await self._answer(request, match)
+
+    async def _answer(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
+        async def innermost(request: Request) -> Response | None:
+            return await self._call(request, match)
+
+        try:
+            return await chain(self.middlewares, innermost)(request)
+        except Exception as error:
+            handler = self._handler_of(error)
+            if handler is None:
+                raise
+            return await handler(request, error)
+
+    async def _call(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
+        if match is None:
+            return await self._elsewhere(request)
+        request.route_values = match.values
+        endpoint = match.endpoint
+        await self.guard.admit(request, endpoint.handler)
+        arguments = await endpoint.binder(request)
+        result = await cast("Awaitable[object]", endpoint.handler(**arguments))
+        if endpoint.socket is None:
+            return to_response(result)
+        return result if isinstance(result, Response) else None
+
+    async def _elsewhere(self, request: Request) -> Response | None:
+        """Hand a request without a route to what is mounted at its path, or refuse it."""
+        socket = request.websocket
+        path = route_path(request)
+        mount = self.mounts.find(unquote(path))
+        if mount is None:
+            method = WEBSOCKET if socket else request.method
+            find(self.table, method, path)
+            raise not_found(self.table, method, path)
+        prefix, app = mount
+        if socket is None:
+            return Mounted(app, prefix)
+        await run_socket(app, inner_scope(socket.scope, prefix), socket.connection)
+        return None
+
+    def _handler_of(self, error: Exception) -> ExceptionHandler | None:
+        if isinstance(error, WebSocketDisconnectError):
+            return None  # a normal end
+        for kind in type(error).__mro__:
+            if kind in self.exception_handlers:
+                return self.exception_handlers[kind]
+        return None
+
+
+def route_path(request: Request) -> str:
+    """Give the path that routes are matched with: percent-encoded, below the `root_path`.
+
+    Whole segments are cut off, and only if they are the root's: some hosts have done so already.
+    """
+    root = cast(str, request.scope.get("root_path", "")).rstrip("/")
+    segments = request.raw_path.split("/")
+    below = root.count("/") + 1
+    if unquote("/".join(segments[:below])) != root:
+        return request.raw_path
+    return "/" + "/".join(segments[below:])
+
+
+def _is_end(error: Exception, connection: Connection) -> bool:
+    """Tell whether an error is no crash but an end, and close the connection as it says."""
+    if isinstance(error, HTTPError):
+        return connection.phase is not Phase.OPEN
+    if isinstance(error, UnexpectedMessage | InvalidMessage):
+        logger.info("%s: %s", connection.path, error)
+        connection.close(1003 if isinstance(error, UnexpectedMessage) else 1007, str(error))
+        return True
+    return _only_disconnects(error) and connection.phase is Phase.OVER
+
+
+def _only_disconnects(error: BaseException) -> bool:
+    """Tell whether nothing but disconnects ended a handler, its task groups' tasks included."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(_only_disconnects(one) for one in group.exceptions)
+    return isinstance(error, WebSocketDisconnectError)

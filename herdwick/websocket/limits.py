@@ -1,0 +1,50 @@
+"""The limits of one application, all in one place: seconds and bytes."""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one peer may use, and how long it may take."""
+
+    inbox_messages: int = 64
+    """Messages that wait unread before reading pauses."""
+
+    inbox_bytes: int = MIB
+    """Bytes of messages that wait unread before reading pauses."""
+
+    pause_timeout: float = 30.0
+    """Seconds that reading may stay paused; then the connection is closed with 1008."""
+
+    message_bytes: int = MIB
+    """Size of one message, over all its fragments; more is closed with 1009."""
+
+    message_fragments: int = 1024
+    """Fragments of one message, empty ones included; more is closed with 1008."""
+
+    outbox_bytes: int = MIB
+    """Bytes that wait to be sent before `send` waits too."""
+
+    send_timeout: float = 10.0
+    """Seconds that a `send` may wait for a peer that does not read; then it is aborted."""
+
+    ping_interval: float | None = 20.0
+    """Seconds of silence before a ping goes out; None sends none."""
+
+    ping_timeout: float | None = 20.0
+    """Seconds that a peer has to answer a ping; then the connection is closed with 1011."""
+
+    close_timeout: float = 5.0
+    """Seconds that the closing handshake may take; then the connection is aborted."""
+
+    head_bytes: int = 16 * KIB
+    """Size of a request's head; more is answered with 431."""
+
+    head_timeout: float = 10.0
+    """Seconds that a request's head may take to arrive, however it dribbles."""
+
+    body_bytes: int = MIB
+    """Size of a request's body; more is answered with 413."""

@@ -1,0 +1,256 @@
+"""What a client asks for: an HTTP request, or the handshake of a WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cached_property
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import parse_qsl, quote, unquote
+
+from .asgi_types import Receive, Scope
+from .codec import decode_json
+from .errors import InvalidMessage
+from .headers import Headers
+from .http import HTTPError
+from .identity import Identity
+from .limits import MIB
+
+if TYPE_CHECKING:
+    from .websocket import WebSocket
+
+T = TypeVar("T")
+
+# What stands unencoded in a path: RFC 3986 section 3.3.
+_PATH_CHARACTERS = "/:@!$&'()*+,;=-._~"
+
+
+class Query(Mapping[str, str]):
+    """The parameters of a URL, decoded once; indexing gives the first value of a name.
+
+    What is no UTF-8 becomes the replacement character.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, query_string: bytes = b"") -> None:
+        self._values: dict[str, list[str]] = {}
+        pairs = parse_qsl(query_string.decode("utf-8", "replace"), keep_blank_values=True)
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        # Names only: values hold tokens, and a repr ends up in logs.
+        return f"Query({', '.join(self._values)})"
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of this name, in order; an empty list if there is none."""
+        return list(self._values.get(name, ()))
+
+
+class BodyConsumed(RuntimeError):
+    """The body was asked for after `stream` had begun to hand it out."""
+
+    def __init__(self) -> None:
+        super().__init__("the body of the request was streamed already; read() it instead")
+
+
+class Request:
+    """What a client asks for: an HTTP request, or the handshake of a WebSocket.
+
+    A handshake has no body. Its attributes never change, but for `route_values`, `identity` and
+    `websocket`, which are set on the way to the handler.
+    """
+
+    def __init__(
+        self, scope: Scope, receive: Receive | None = None, *, body_bytes: int = MIB
+    ) -> None:
+        self.scope = scope
+        self.body_bytes = body_bytes
+        """The size up to which a body is taken; more is answered with 413."""
+        self.route_values: Mapping[str, object] = MappingProxyType({})
+        """The values in the path, by name; empty where the route has none."""
+        self.identity: Identity | None = None
+        """Whom the request comes from; None unless an authentication handler has said so."""
+        self.websocket: WebSocket | None = None
+        """The connection that the handshake leads to; None for an HTTP request."""
+        self._receive = receive
+        self._body: bytes | None = None
+        self._streaming = False
+
+    def __repr__(self) -> str:
+        # Without the query, which may hold a token.
+        return f"<Request {self.method} {self.path!r}>"
+
+    @property
+    def method(self) -> str:
+        """The method, in capitals; GET for a handshake."""
+        return cast(str, self.scope.get("method", "GET"))
+
+    @property
+    def path(self) -> str:
+        """The path, decoded once: compare `raw_path` where a `%2F` matters."""
+        return cast(str, self.scope["path"])
+
+    @cached_property
+    def raw_path(self) -> str:
+        """The path as it was sent, percent-encoded and without the query.
+
+        Where it does not decode to `path` (something on the way has changed one of the two), it
+        is made of `path`: both always mean the same.
+        """
+        raw = cast("bytes | None", self.scope.get("raw_path"))
+        if raw is not None:
+            path = raw.partition(b"?")[0].decode("latin-1")
+            if unquote(path) == self.path:
+                return path
+        return quote(self.path, safe=_PATH_CHARACTERS)
+
+    @cached_property
+    def headers(self) -> Headers:
+        """The header fields."""
+        return Headers(self.scope["headers"])
+
+    @cached_property
+    def query(self) -> Query:
+        """The parameters of the URL."""
+        return Query(self.scope.get("query_string", b""))
+
+    @cached_property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies as they were sent, without quotes; the first of several with one name.
+
+        Browsers send the one with the longest path first (RFC 6265 section 5.4).
+        """
+        return MappingProxyType(dict(_cookies(self.headers.get_all("cookie"))))
+
+    @property
+    def client_ip(self) -> str:
+        """The address of the peer, as the server knows it, or "unknown"."""
+        client = self.scope.get("client")
+        return str(client[0]) if client and client[0] else "unknown"
+
+    @property
+    def scheme(self) -> str:
+        """How the request came: http, https, ws or wss.
+
+        Behind a proxy it is what the server makes of the proxy's headers.
+        """
+        default = "ws" if self.scope["type"] == "websocket" else "http"
+        return cast(str, self.scope.get("scheme", default))
+
+    @property
+    def host(self) -> str:
+        """The `Host` header, or "": what the client says, so decide nothing by it."""
+        return self.headers.get("host", "")
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Iterate over the body as it arrives; only once, unless it was read before.
+
+        Raises:
+            HTTPError: 413, the body is larger than `body_bytes`; 400, it ends too early.
+            BodyConsumed: It was streamed before.
+        """
+        if self._body is not None:
+            yield self._body
+            return
+        if self._streaming:
+            raise BodyConsumed
+        self._streaming = True
+        self._check_size(self._declared_size())
+        size, more = 0, self._has_body()
+        while more:
+            piece, more = await self._next_piece()
+            size += len(piece)
+            self._check_size(size)
+            yield piece
+
+    async def read(self) -> bytes:
+        """Return the whole body; a second call returns the same.
+
+        A cancelled read loses what had arrived.
+
+        Raises:
+            HTTPError: 413, the body is larger than `body_bytes`; 400, it ends too early.
+            BodyConsumed: It was streamed before.
+        """
+        if self._body is None:
+            self._body = b"".join([piece async for piece in self.stream()])
+        return self._body
+
+    async def text(self) -> str:
+        """Return the whole body as text.
+
+        Raises:
+            HTTPError: As for `read`; 400 too where it is not UTF-8.
+        """
+        try:
+            return (await self.read()).decode()
+        except UnicodeDecodeError:
+            raise HTTPError(HTTPStatus.BAD_REQUEST, "the body is not valid UTF-8") from None
+
+    async def json(self) -> Any:
+        """Return what the whole body means as JSON, whatever its content type.
+
+        Raises:
+            HTTPError: As for `read`; 400 too where it is not JSON.
+        """
+        return await self.decode(cast("type[Any]", Any))
+
+    async def decode(self, type: type[T]) -> T:
+        """Return the whole body, which is JSON, as a value of this type.
+
+        Raises:
+            HTTPError: As for `read`; 400 too where it does not decode, with the path to why.
+        """
+        body = await self.read()
+        try:
+            return decode_json(body, type)
+        except InvalidMessage as error:
+            detail = f"the body does not decode: {error.detail}"
+            raise HTTPError(HTTPStatus.BAD_REQUEST, detail) from None
+
+    def _has_body(self) -> bool:
+        return self._receive is not None and self.scope["type"] == "http"
+
+    async def _next_piece(self) -> tuple[bytes, bool]:
+        assert self._receive is not None
+        event = await self._receive()
+        if event["type"] == "http.disconnect":
+            raise HTTPError(HTTPStatus.BAD_REQUEST, "the body ends too early")
+        return event.get("body", b""), event.get("more_body", False)
+
+    def _declared_size(self) -> int:
+        declared = self.headers.get("content-length", "")
+        # Longer than any size that a server passes on; int() is slow for hostile lengths.
+        return int(declared[:20]) if declared.isascii() and declared.isdigit() else 0
+
+    def _check_size(self, size: int) -> None:
+        if size > self.body_bytes:
+            raise HTTPError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body is larger than {self.body_bytes} bytes",
+            )
+
+
+def _cookies(fields: list[str]) -> Iterator[tuple[str, str]]:
+    pairs = [pair.partition("=") for field in fields for pair in field.split(";")]
+    # Backwards, so that the first of several with one name is the one that stays.
+    for name, _, value in reversed(pairs):
+        if name.strip():
+            yield name.strip(), _unquoted(value.strip())
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) >= 2 and value[0] == value[-1] == '"'
+    return value[1:-1] if quoted else value

@@ -1,0 +1,166 @@
+"""Routes: which handler answers which path, for HTTP and for WebSockets alike."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import rodi
+
+from herdwick.routing import BadPath, Match, Pattern, Prefix, Table
+
+from .binding import Binder, Handler, bind, describe
+from .codec import Codec, CodecName
+from .http import HTTPError
+from .websocket import OnInvalid, WebSocket
+
+F = TypeVar("F", bound=Handler)
+
+WEBSOCKET: Final = "WEBSOCKET"
+"""What stands in for the method of a WebSocket's route."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketOptions:
+    """How the WebSockets of one route behave."""
+
+    codec: Codec = field(default_factory=Codec)
+    cancel_on_disconnect: bool = False
+    on_invalid: OnInvalid = "raise"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A handler with all that was found out about it at registration."""
+
+    handler: Handler
+    binder: Binder
+    socket: SocketOptions | None = None
+    """None for an HTTP handler."""
+
+
+class Routes:
+    """A collection of routes under a common prefix; decorators add to it."""
+
+    def __init__(
+        self,
+        table: Table[Endpoint],
+        handlers: list[Handler],
+        services: rodi.Container,
+        prefix: Prefix,
+    ) -> None:
+        self.handlers = handlers
+        """All handlers of the application, in the order of their registration."""
+        self._table = table
+        self._services = services
+        self._prefix = prefix
+
+    def group(self, prefix: str) -> Routes:
+        """Give a group of routes whose paths all begin with `prefix`."""
+        inner = self._prefix.group(prefix)
+        return Routes(self._table, self.handlers, self._services, inner)
+
+    def ws(
+        self,
+        path: str,
+        /,
+        *,
+        codec: CodecName = "json",
+        cancel_on_disconnect: bool = False,
+        on_invalid: OnInvalid = "raise",
+    ) -> Callable[[F], F]:
+        """Serve WebSockets at this path.
+
+        `codec` is that of `receive_as` and `send_message`; `cancel_on_disconnect` cancels the
+        handler as soon as the client is gone; `on_invalid="reply"` lets `receive_as` answer a
+        message that does not decode with an error, instead of raising.
+
+        Raises:
+            RoutingError: The path is no pattern, or is taken.
+            BindingError: The handler wants an argument that cannot be bound.
+        """
+        options = SocketOptions(
+            codec=Codec(codec), cancel_on_disconnect=cancel_on_disconnect, on_invalid=on_invalid
+        )
+        return self._adder(WEBSOCKET, path, options)
+
+    def get(self, path: str, /) -> Callable[[F], F]:
+        """Answer GET requests at this path, and HEAD requests where nothing else does."""
+        return self._adder("GET", path)
+
+    def post(self, path: str, /) -> Callable[[F], F]:
+        """Answer POST requests at this path."""
+        return self._adder("POST", path)
+
+    def put(self, path: str, /) -> Callable[[F], F]:
+        """Answer PUT requests at this path."""
+        return self._adder("PUT", path)
+
+    def patch(self, path: str, /) -> Callable[[F], F]:
+        """Answer PATCH requests at this path."""
+        return self._adder("PATCH", path)
+
+    def delete(self, path: str, /) -> Callable[[F], F]:
+        """Answer DELETE requests at this path."""
+        return self._adder("DELETE", path)
+
+    def head(self, path: str, /) -> Callable[[F], F]:
+        """Answer HEAD requests at this path."""
+        return self._adder("HEAD", path)
+
+    def options(self, path: str, /) -> Callable[[F], F]:
+        """Answer OPTIONS requests at this path."""
+        return self._adder("OPTIONS", path)
+
+    def _adder(
+        self, method: str, path: str, socket: SocketOptions | None = None
+    ) -> Callable[[F], F]:
+        full = self._prefix / path
+        pattern = Pattern.read(full, self._table.types)
+
+        def add(handler: F) -> F:
+            if not _is_async(handler):
+                raise TypeError(f"{describe(handler)} must be an `async def` function")
+            binder = bind(
+                handler,
+                pattern_names=pattern.names,
+                websocket_type=WebSocket if socket else None,
+                services=self._services,
+            )
+            self._table.add(method, full, Endpoint(handler, binder, socket))
+            self.handlers.append(handler)
+            return handler
+
+        return add
+
+
+def _is_async(handler: Handler) -> bool:
+    return inspect.iscoroutinefunction(handler)
+
+
+def find(table: Table[Endpoint], method: str, raw_path: str) -> Match[Endpoint] | None:
+    """Find the endpoint of a request; HEAD falls back to GET.
+
+    Raises:
+        HTTPError: 400 for a path that is malformed.
+    """
+    try:
+        match = table.find(method, raw_path)
+        if match is None and method == "HEAD":
+            match = table.find("GET", raw_path)
+    except BadPath as error:
+        raise HTTPError(400, error.problem) from None
+    return match
+
+
+def not_found(table: Table[Endpoint], method: str, raw_path: str) -> HTTPError:
+    """Make the answer for a path without an endpoint: 404, or 405 with what is allowed."""
+    others = table.methods(raw_path) - {WEBSOCKET}
+    if method == WEBSOCKET or not others:
+        upgrade = method != WEBSOCKET and WEBSOCKET in table.methods(raw_path)
+        headers: Mapping[str, str] = {"Upgrade": "websocket"} if upgrade else {}
+        return HTTPError(426, "this is a WebSocket", headers) if upgrade else HTTPError(404)
+    implied = ["HEAD"] if "GET" in others else []
+    return HTTPError(405, headers={"Allow": ", ".join(sorted(others.union(implied)))})

@@ -1,0 +1,447 @@
+"""The WebSocket that a handler gets: a thin face over its connection's actor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+
+import anyio.lowlevel
+
+from herdwick.actors import Close, Connection, Data, Phase, RawHeaders, Send
+from herdwick.runtime import Ref
+
+from .codec import Codec, decode_json, encode_json
+from .errors import (
+    ConcurrentReceive,
+    InvalidMessage,
+    InvalidWebSocketStateError,
+    UnexpectedMessage,
+    WebSocketDisconnectError,
+)
+from .identity import Identity
+from .state import MessageMode, WebSocketState
+
+if TYPE_CHECKING:
+    from .asgi_types import Scope
+    from .headers import Headers
+    from .request import Query, Request
+
+T = TypeVar("T")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+
+OnInvalid: TypeAlias = Literal["raise", "reply"]
+"""What `receive_as` does with a message that does not decode."""
+
+_STATES = {
+    Phase.HANDSHAKE: WebSocketState.CONNECTING,
+    Phase.OPEN: WebSocketState.CONNECTED,
+    Phase.OVER: WebSocketState.DISCONNECTED,
+}
+
+
+class WebSocket:
+    """One client's connection, as its handler sees it.
+
+    Whatever waits here can be cancelled, by a timeout too: no message is lost. `accept` and
+    `send_*` take effect before their first suspension.
+    """
+
+    __slots__ = ("__weakref__", "_codec", "_on_invalid", "connection", "request")
+
+    def __init__(
+        self,
+        request: Request,
+        connection: Connection,
+        codec: Codec,
+        on_invalid: OnInvalid = "raise",
+    ) -> None:
+        self.request = request
+        """The handshake: the HTTP request that asked for the connection."""
+        self.connection = connection
+        """Its actor."""
+        self._codec = codec
+        self._on_invalid: OnInvalid = on_invalid
+
+    def __repr__(self) -> str:
+        return f"<WebSocket {self.request.path!r} {self.state.name}>"
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def state(self) -> WebSocketState:
+        """CONNECTED from `accept` on; DISCONNECTED once either side has ended it."""
+        return _STATES[self.connection.phase]
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over; true as soon as the client is gone, even if nobody receives."""
+        return self.connection.phase is Phase.OVER
+
+    @property
+    def id(self) -> str:
+        """The connection's own name: the last part of its actor's path."""
+        return self.connection.name
+
+    @property
+    def ref(self) -> Ref[Send | Close]:
+        """The address of the connection's actor, for other actors to send to."""
+        return self.connection.ref()
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the handshake."""
+        return self.request.scope
+
+    @property
+    def route_values(self) -> Mapping[str, Any]:
+        """The values in the path, by name, decoded and converted."""
+        return self.request.route_values
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields of the handshake."""
+        return self.request.headers
+
+    @property
+    def query(self) -> Query:
+        """The parameters of the URL."""
+        return self.request.query
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies of the handshake."""
+        return self.request.cookies
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return self.request.path
+
+    @property
+    def client_ip(self) -> str:
+        """The client's address, as the server tells it."""
+        return self.request.client_ip
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the client is; None without authentication."""
+        return self.request.identity
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """The subprotocols that the client offers, the one it likes best first."""
+        return list(self.request.scope.get("subprotocols", ()))
+
+    # ------------------------------------------------------------------ the handshake
+
+    async def accept(
+        self,
+        headers: RawHeaders | Mapping[str, str] | None = None,
+        subprotocol: str | None = None,
+    ) -> None:
+        """Accept the connection; the state is CONNECTED before the first suspension.
+
+        Raises:
+            InvalidWebSocketStateError: It was accepted before.
+            ValueError: The client did not offer this subprotocol.
+            WebSocketDisconnectError: The client has left already.
+        """
+        if self.connection.phase is Phase.OPEN:
+            raise self._wrong_state(WebSocketState.CONNECTING, "it was accepted already")
+        if subprotocol is not None and subprotocol not in self.subprotocols:
+            raise ValueError(
+                f"the client did not offer the subprotocol {subprotocol!r}, "
+                f"but {self.subprotocols}; accept one of these, or none"
+            )
+        fields = _raw(headers)
+        in_time = self.connection.phase is Phase.HANDSHAKE
+        if in_time:
+            self.connection.accept(subprotocol, fields)
+        await anyio.lowlevel.checkpoint()
+        if not in_time:
+            raise self._disconnected()
+
+    async def reject(
+        self,
+        status: int = 403,
+        headers: RawHeaders | Mapping[str, str] | None = None,
+        body: str | bytes = b"",
+    ) -> None:
+        """Refuse the handshake with an HTTP response.
+
+        Servers that lack the ASGI extension for it answer 403 without a body.
+
+        Raises:
+            InvalidWebSocketStateError: It was accepted before.
+        """
+        if self.connection.phase is Phase.OPEN:
+            raise self._wrong_state(WebSocketState.CONNECTING, "use close() after accept()")
+        if not 300 <= status <= 599:
+            raise ValueError(f"a handshake is refused with a status from 300 to 599, not {status}")
+        content = body.encode() if isinstance(body, str) else body
+        self.connection.reject(status, _raw(headers), content)
+        await anyio.lowlevel.checkpoint()
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        """Close the connection after what was sent; before `accept`, refuse it with 403.
+
+        A second close, or one after the client has left, does nothing. What the client has
+        sent and nobody has read is dropped.
+
+        Raises:
+            ValueError: The code is none that a server may send (RFC 6455 section 7.4).
+        """
+        if not (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) and not (
+            3000 <= code <= 4999
+        ):
+            raise ValueError(
+                f"{code} is no close code that can be sent; use 1000 to 1014 without 1004, 1005 "
+                f"and 1006, or one of your own from 4000 to 4999"
+            )
+        self.connection.close(code, reason or "")
+        await anyio.lowlevel.checkpoint()
+
+    # ------------------------------------------------------------------ receiving
+
+    async def receive(self) -> dict[str, Any]:
+        """Receive the next message in its ASGI form, with exactly one of `text` and `bytes`.
+
+        Raises:
+            WebSocketDisconnectError: The connection is over, and every message was read.
+        """
+        data = await self._next()
+        kind = "text" if isinstance(data, str) else "bytes"
+        return {"type": "websocket.receive", kind: data}
+
+    async def receive_text(self) -> str:
+        """Receive the next message, which must be text.
+
+        Raises:
+            UnexpectedMessage: It is binary; the connection survives.
+            WebSocketDisconnectError: The connection is over, and every message was read.
+        """
+        data = await self._next()
+        if not isinstance(data, str):
+            raise UnexpectedMessage("text", "binary")
+        return data
+
+    async def receive_bytes(self) -> bytes:
+        """Receive the next message, which must be binary.
+
+        Raises:
+            UnexpectedMessage: It is text; the connection survives.
+            WebSocketDisconnectError: The connection is over, and every message was read.
+        """
+        data = await self._next()
+        if not isinstance(data, bytes):
+            raise UnexpectedMessage("binary", "text")
+        return data
+
+    async def receive_json(
+        self,
+        mode: MessageMode = MessageMode.TEXT,
+        loads: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        """Receive the next message and decode it as JSON.
+
+        `loads` takes the place of msgspec's decoder; it gets `str` for text, else `bytes`.
+
+        Raises:
+            InvalidMessage: It is no JSON (a `ValueError`); the connection survives.
+            UnexpectedMessage: It is of the other mode; the connection survives.
+            WebSocketDisconnectError: The connection is over, and every message was read.
+        """
+        text = mode is MessageMode.TEXT
+        data = await (self.receive_text() if text else self.receive_bytes())
+        return decode_json(data) if loads is None else loads(data)
+
+    # mypy joins several types to their common base where the signature does not spell them out.
+    @overload
+    async def receive_as(self, a: type[T], /) -> T: ...
+    @overload
+    async def receive_as(self, a: type[T], b: type[T2], /) -> T | T2: ...
+    @overload
+    async def receive_as(self, a: type[T], b: type[T2], c: type[T3], /) -> T | T2 | T3: ...
+    @overload
+    async def receive_as(
+        self, a: type[T], b: type[T2], c: type[T3], d: type[T4], /
+    ) -> T | T2 | T3 | T4: ...
+    @overload
+    async def receive_as(self, *types: type[T]) -> T: ...
+    async def receive_as(self, *types: type[Any]) -> Any:
+        """Receive the next message, decoded to one of these types by the route's codec.
+
+        Among several structs the field `type` decides. On a route with `on_invalid="reply"`, a
+        message that does not decode is answered with an error, and the next one is awaited.
+
+        Raises:
+            InvalidMessage: It does not decode; the text names the path to the culprit.
+            WebSocketDisconnectError: The connection is over, and every message was read.
+        """
+        while True:
+            data = await self._next()
+            try:
+                return self._codec.decode(data, types)
+            except InvalidMessage as error:
+                if self._on_invalid == "raise":
+                    raise
+                await self._send(self._codec.encode(_error_reply(error)))
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is over, discarding what comes in; this receives too."""
+        async for _ in self:
+            pass
+
+    async def __aiter__(self) -> AsyncIterator[Data]:
+        """Iterate over the messages; ends without an error when the connection does."""
+        while (data := await self._next_or_end()) is not None:
+            yield data
+
+    async def iter_text(self) -> AsyncIterator[str]:
+        """Iterate over text messages; ends without an error when the connection does."""
+        async for data in _until_over(self.receive_text):
+            yield data
+
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Iterate over binary messages; ends without an error when the connection does."""
+        async for data in _until_over(self.receive_bytes):
+            yield data
+
+    async def iter_json(self) -> AsyncIterator[Any]:
+        """Iterate over JSON messages; ends without an error when the connection does."""
+        async for data in _until_over(self.receive_json):
+            yield data
+
+    @overload
+    def iter_as(self, a: type[T], /) -> AsyncIterator[T]: ...
+    @overload
+    def iter_as(self, a: type[T], b: type[T2], /) -> AsyncIterator[T | T2]: ...
+    @overload
+    def iter_as(self, a: type[T], b: type[T2], c: type[T3], /) -> AsyncIterator[T | T2 | T3]: ...
+    @overload
+    def iter_as(
+        self, a: type[T], b: type[T2], c: type[T3], d: type[T4], /
+    ) -> AsyncIterator[T | T2 | T3 | T4]: ...
+    @overload
+    def iter_as(self, *types: type[T]) -> AsyncIterator[T]: ...
+    async def iter_as(self, *types: type[Any]) -> AsyncIterator[Any]:
+        """Iterate over messages of these types; ends without an error when the connection does."""
+        async for message in _until_over(lambda: self.receive_as(*types)):
+            yield message
+
+    # ------------------------------------------------------------------ sending
+
+    async def send_text(self, data: str) -> None:
+        """Send a text message; waits while the client is too far behind, up to a limit.
+
+        Raises:
+            WebSocketDisconnectError: The connection is over, or the client reads too slowly.
+        """
+        if not isinstance(data, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"send_text takes str, not {type(data).__name__}")
+        await self._send(data)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message; waits while the client is too far behind, up to a limit.
+
+        Raises:
+            WebSocketDisconnectError: The connection is over, or the client reads too slowly.
+        """
+        if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"send_bytes takes bytes, not {type(data).__name__}")
+        await self._send(data)
+
+    async def send_json(
+        self,
+        data: object,
+        mode: MessageMode = MessageMode.TEXT,
+        dumps: Callable[[Any], str | bytes] | None = None,
+    ) -> None:
+        """Encode data as JSON and send it; structs, dataclasses, dates and the like included.
+
+        `dumps` takes the place of msgspec's encoder; it may return `str` or `bytes`.
+
+        Raises:
+            WebSocketDisconnectError: The connection is over, or the client reads too slowly.
+        """
+        encoded = encode_json(data) if dumps is None else dumps(data)
+        if mode is MessageMode.TEXT:
+            await self._send(encoded if isinstance(encoded, str) else encoded.decode())
+        else:
+            await self._send(encoded.encode() if isinstance(encoded, str) else encoded)
+
+    async def send_message(self, message: object) -> None:
+        """Encode a message by the route's codec and send it: the other half of `receive_as`.
+
+        Raises:
+            WebSocketDisconnectError: The connection is over, or the client reads too slowly.
+        """
+        await self._send(self._codec.encode(message))
+
+    # ------------------------------------------------------------------ background work
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], /, *args: object) -> None:
+        """Run a task that ends with the handler; its crash ends the connection with 1011."""
+        self.connection.start_soon(function, *args)
+
+    # ------------------------------------------------------------------ inside
+
+    async def _next(self) -> Data:
+        data = await self._next_or_end()
+        if data is None:
+            raise self._disconnected()
+        return data
+
+    async def _next_or_end(self) -> Data | None:
+        if self.connection.phase is Phase.HANDSHAKE:
+            raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
+        if self.connection.receiving:
+            raise ConcurrentReceive
+        return await self.connection.receive()
+
+    async def _send(self, data: Data) -> None:
+        if self.connection.phase is Phase.HANDSHAKE:
+            raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
+        if not await self.connection.send(data):
+            raise self._disconnected()
+
+    def _wrong_state(self, expected: WebSocketState, hint: str) -> InvalidWebSocketStateError:
+        return InvalidWebSocketStateError(
+            party="server", current_state=self.state, expected_state=expected, hint=hint
+        )
+
+    def _disconnected(self) -> WebSocketDisconnectError:
+        ending = self.connection.ending
+        assert ending is not None
+        return WebSocketDisconnectError(ending.code, ending.reason)
+
+
+async def _until_over(receive: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
+    while True:
+        try:
+            message = await receive()
+        except WebSocketDisconnectError:
+            return
+        yield message
+
+
+def _error_reply(error: InvalidMessage) -> dict[str, str]:
+    return {"type": "error", "error": "invalid_message", "detail": error.detail}
+
+
+def _raw(headers: RawHeaders | Mapping[str, str] | None) -> RawHeaders:
+    """Give header fields as they travel, and refuse what would break out of its line."""
+    if headers is None:
+        return ()
+    fields: Iterable[tuple[bytes, bytes]] = (
+        ((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
+        if isinstance(headers, Mapping)
+        else headers
+    )
+    checked = [(bytes(name), bytes(value)) for name, value in fields]
+    for name, value in checked:
+        if any(byte in name + value for byte in b"\r\n\0"):
+            raise ValueError(f"the header field {name!r} holds a line break or a NUL")
+    return checked

@@ -1,0 +1,1 @@
+"""The tests of herdwick; the folders are those of the package."""

@@ -1,0 +1,1 @@
+"""What the library promises, shown with real servers and real clients."""

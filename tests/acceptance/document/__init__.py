@@ -1,0 +1,1 @@
+"""Each code block of the owner's document runs, and does what the page says; a file per chapter."""

@@ -1,0 +1,1 @@
+"""Tests of the examples: each is served, and driven by a real client."""

@@ -1,0 +1,1 @@
+"""Tests of herdwick's own server."""

@@ -1,0 +1,58 @@
+"""What log lines keep to themselves."""
+
+import logging
+
+import pytest
+
+from herdwick.server.logs import log_lines, redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/chat?token=abc", "/chat?token=[redacted]"),
+        ("/chat?room=7&access_token=a.b-c%20d&x=1", "/chat?room=7&access_token=[redacted]&x=1"),
+        ("/chat?KEY=1;auth=2&sig=3&code=4", "/chat?KEY=[redacted];auth=[redacted]"),
+        ("/chat?%74oken=abc", "/chat?%74oken=[redacted]"),
+        ('"GET /?token=abc HTTP/1.1" 200', '"GET /?token=[redacted] HTTP/1.1" 200'),
+        ("/chat?tokens=3&monkey=4", "/chat?tokens=3&monkey=4"),
+        ("/token=abc", "/token=abc"),
+        ("/chat?token=", "/chat?token="),
+    ],
+)
+def test_values_of_secrets_are_redacted(text: str, expected: str) -> None:
+    assert redacted(text).startswith(expected)
+
+
+@pytest.mark.parametrize("name", ["uvicorn.access", "uvicorn.error", "herdwick", "herdwick.server"])
+def test_a_programs_own_logging_gets_no_secrets_either(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with log_lines(None), caplog.at_level(logging.INFO):
+        logging.getLogger(name).info('%s - "%s" %d', "::1", "/?token=abc", 200)
+        logging.getLogger(name).info("100% of /?token=abc")
+
+    assert caplog.messages == ['::1 - "/?token=[redacted]" 200', "100% of /?token=[redacted]"]
+
+
+def test_lines_go_to_stderr_from_the_level_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with log_lines("warning"):
+        logging.getLogger("herdwick.server").info("quiet")
+        logging.getLogger("herdwick.server").warning("loud")
+        logging.getLogger("uvicorn.access").warning("%s", "/?key=abc")
+    logging.getLogger("herdwick.server").warning("outside")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(None, 2)[2] for line in lines] == [
+        "WARNING  loud",
+        "WARNING  /?key=[redacted]",
+    ]
+
+
+def test_uvicorn_never_logs_whole_messages(capsys: pytest.CaptureFixture[str]) -> None:
+    with log_lines("debug"):
+        logging.getLogger("herdwick").debug("ours")
+        logging.getLogger("uvicorn.error").debug("< authorization: Bearer abc")
+
+    assert capsys.readouterr().err.splitlines()[0].endswith("ours")
+    assert logging.getLogger("uvicorn").handlers == []

@@ -1,0 +1,1 @@
+"""What several tests need; it holds no test of the package."""

@@ -1,0 +1,23 @@
+"""Waiting for a condition, without sleeping."""
+
+from collections.abc import Callable
+
+import anyio
+import anyio.lowlevel
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the others run until the condition holds; for what has no event to wait for.
+
+    Raises:
+        TimeoutError: It did not hold within 10 s.
+    """
+    with anyio.fail_after(10):
+        while not condition():
+            await anyio.lowlevel.checkpoint()
+
+
+async def turns(count: int) -> None:
+    """Let the others run that many times."""
+    for _ in range(count):
+        await anyio.lowlevel.checkpoint()
