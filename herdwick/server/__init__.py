@@ -8,8 +8,6 @@ The layers, from the sockets inwards:
     streams      drives one WebSocket over a byte stream; `ticker` keeps the deadlines
     connection   one WebSocket without I/O: what is true of it whatever carries it
     assembly, keepalive, outbox, frames, handshake, scope    its parts, without I/O too
-
-Nothing but the command line imports this package.
 """
 
 from .frames import IllegalCloseCode

@@ -24,6 +24,9 @@ if sys.platform == "win32":
 else:
     STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
+NOTICE: Final = 1.0
+"""Seconds that a loop has to take the order before it is told to be blocked."""
+
 
 class StopSignals:
     """The order to stop, as it comes from outside of the process.
@@ -87,16 +90,28 @@ class StopSignals:
                 self._tell()
 
     def _watch(self) -> None:
-        if self._news.get() == "asked":
-            try:
-                self._news.get(timeout=self._deadline)
-            except Empty:
-                end_process(1, f"it did not stop within {self._deadline:g} s and is ended")
+        if self._news.get() == "left":
+            return
+        notice = min(NOTICE, self._deadline)
+        with suppress(Empty):
+            self._news.get(timeout=notice)
+            return
+        if not self.asked and self.first is not None:
+            say(f"{self.first.name}: the event loop is blocked; a second one ends it at once")
+        with suppress(Empty):
+            self._news.get(timeout=self._deadline - notice)
+            return
+        end_process(1, f"it did not stop within {self._deadline:g} s and is ended")
 
 
 def end_process(code: int, why: str) -> NoReturn:
     """End the process now: no cleaning up, no waiting, whatever its threads and tasks do."""
-    with suppress(OSError):
-        if select.select([], [2], [], 0)[1]:  # a full pipe must not hold us
-            os.write(2, f"herdwick: {why}\n".encode())
+    say(why)
     os._exit(code)
+
+
+def say(text: str) -> None:
+    """Write a line to stderr, past all logging and its locks, unless that would block."""
+    with suppress(OSError):
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, f"herdwick: {text}\n".encode())

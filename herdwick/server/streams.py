@@ -47,7 +47,7 @@ class StreamTransport:
         self._writer = Waiter()
         self._reader = Waiter()
         self._senders: list[Waiter] = []
-        self._read_out = Once()
+        self._peer_left = Once()
 
     # The actor's side.
 
@@ -141,7 +141,7 @@ class StreamTransport:
             self._connection.lost()
             self._changed()
             self._ticker.forget(self)
-        return in_order or bool(self._read_out)
+        return in_order or bool(self._peer_left)
 
     def tick(self, now: float) -> None:
         """Do what is due at `now`."""
@@ -170,11 +170,12 @@ class StreamTransport:
         try:
             while self._connection.phase is not Phase.OVER:
                 await self._read_once()
+            return
         except anyio.EndOfStream:
             self._connection.ended()
         except LOST:
             self._connection.lost()
-        self._read_out.happen()
+        self._peer_left.happen()
         self._changed()
 
     async def _read_once(self) -> None:
@@ -208,4 +209,4 @@ class StreamTransport:
             await self._stream.send_eof()
         except (*LOST, NotImplementedError):
             return  # TLS has no half to close; its own closing handshake takes that part
-        await self._read_out.wait()
+        await self._peer_left.wait()

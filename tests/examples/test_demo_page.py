@@ -1,23 +1,26 @@
 """Tests of the page of examples/demo, in a real browser, with the server on both backends."""
 
 import re
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any, TypeAlias
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 from playwright.sync_api import Browser, Page, expect
 
-from examples.demo.app import app
-from herdwick import serve
 from tests.support.browser import open_browser, screenshot_path
 
 pytestmark = pytest.mark.browser
 
 OpenTab: TypeAlias = Callable[..., Page]
 Host: TypeAlias = Callable[..., AbstractContextManager[str]]
+
+ROOT = Path(__file__).parents[2]
+SERVING = re.compile(r"(?<=serving on )http://\S+")
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +30,25 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(params=["asyncio", "trio"])
-def host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """Give what serves the demo for the time of a block, in a thread with a loop of its own."""
-    with start_blocking_portal(request.param) as portal:
-        yield partial(hosted, portal)
+def host(request: pytest.FixtureRequest) -> Host:
+    """Give what runs the demo, as `make demo` does, for the time of a block."""
+    return partial(run_demo, request.param)
 
 
-def hosted(portal: BlockingPortal, **where: Any) -> AbstractContextManager[str]:
-    return portal.wrap_async_context_manager(serve(app, **where))
+@contextmanager
+def run_demo(backend: str, port: int = 0) -> Generator[str]:
+    command = [sys.executable, "-m", "herdwick", "run", "examples.demo.app:app"]
+    options = ["--backend", backend, "--port", str(port)]
+    with Popen([*command, *options], cwd=ROOT, stderr=PIPE, text=True) as program:
+        assert program.stderr is not None
+        serving = next(filter(None, map(SERVING.search, program.stderr)), None)
+        try:
+            assert serving is not None
+            yield serving[0]
+        finally:
+            program.terminate()
+            program.communicate()
+    assert program.returncode == 0
 
 
 @pytest.fixture
@@ -161,6 +175,7 @@ def test_the_page_comes_back_when_the_server_does(host: Host, browser: Browser) 
             expect_heard(ada, "there you are")
 
 
+@pytest.mark.parametrize("host", ["trio"], indirect=True)  # the look is the same on both
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1100, 720), (390, 760)], ids=["wide", "narrow"])
 def test_the_page_fits_its_window(open_tab: OpenTab, scheme: str, width: int, height: int) -> None:

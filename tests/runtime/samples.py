@@ -24,6 +24,24 @@ from herdwick.runtime import (
 )
 
 
+class Door:
+    """What a test opens and shuts, and actors pass."""
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        self._opened = anyio.Event()
+        if is_open:
+            self.open()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def shut(self) -> None:
+        self._opened = anyio.Event()
+
+    async def passed(self) -> None:
+        await self._opened.wait()
+
+
 class Note(Message):
     """Write this down."""
 
@@ -62,6 +80,12 @@ class Hang(Message):
     """Wait until cancelled."""
 
 
+class Wait(Message):
+    """Wait until the door opens."""
+
+    door: Door
+
+
 class Help(Message):
     """Start a helper task: one that hangs, fails, or exits the program."""
 
@@ -69,7 +93,7 @@ class Help(Message):
     leave: bool = False
 
 
-Order = Note | Notes | Incarnation | Crash | Refuse | Leave | Quit | Hang | Help
+Order = Note | Notes | Incarnation | Crash | Refuse | Leave | Quit | Hang | Wait | Help
 
 
 class Diary(Actor[Order]):
@@ -121,6 +145,10 @@ class Diary(Actor[Order]):
         finally:
             self.journal.append(f"{self.name} was cancelled")
 
+    @on(Wait)
+    async def wait(self, message: Wait) -> None:
+        await message.door.passed()
+
     @on(Help)
     async def help(self, message: Help) -> None:
         self.ctx.start_soon(self._help, message)
@@ -137,27 +165,24 @@ class Diary(Actor[Order]):
 
 
 class BadStart(Diary):
-    """Does not start: the first `failures` times, or never."""
-
-    def __init__(self, journal: list[str] | None = None, name: str = "bad") -> None:
-        super().__init__(journal, name)
+    """Does not start."""
 
     async def on_start(self) -> None:
         raise OSError(f"{self.name} has no disk")
 
 
 class SlowStart(Diary):
-    """Starts when its gate opens."""
+    """Starts when its door is open."""
 
-    def __init__(self, gate: anyio.Event, journal: list[str] | None = None) -> None:
-        super().__init__(journal, "slow")
-        self._gate = gate
+    def __init__(self, door: Door, journal: list[str] | None = None, name: str = "slow") -> None:
+        super().__init__(journal, name)
+        self._door = door
 
     async def on_start(self) -> None:
         try:
-            await self._gate.wait()
+            await self._door.passed()
         except BaseException:
-            self.journal.append("slow start was cancelled")
+            self.journal.append(f"{self.name}'s start was cancelled")
             raise
         await super().on_start()
 

@@ -92,9 +92,7 @@ async def test_put_waits_for_room_and_writers_keep_their_order() -> None:
             tasks.start_soon(mailbox.put, message)
             await settle()
 
-        got = [await mailbox.get() for _ in range(4)]
-
-    assert got == ["first", "second", "third", "fourth"]
+        assert [await mailbox.get() for _ in range(4)] == ["first", "second", "third", "fourth"]
 
 
 async def test_a_writer_keeps_its_place_when_another_takes_the_room() -> None:
@@ -200,7 +198,6 @@ async def test_clearing_makes_room_for_all_writers() -> None:
         tasks.start_soon(mailbox.put, "d")
         await settle()
 
-        cleared = mailbox.clear()
+        assert mailbox.clear() == ["a", "b"]
 
-    assert cleared == ["a", "b"]
     assert sorted(mailbox.clear()) == ["c", "d"]

@@ -27,6 +27,8 @@ class RawPeer:
     protocol: ClientProtocol
     headers: Headers = field(default_factory=lambda: NO_HEADERS)
     """The header fields of the answer to the handshake, with lower-case names."""
+    unsent: bytes = b""
+    """The rest of a frame that was torn."""
     _messages: list[Data] = field(default_factory=list[Data])
 
     @property

@@ -13,11 +13,11 @@ import anyio
 import hypercorn
 import hypercorn.asyncio
 import hypercorn.trio
-import sniffio
+import trio
 import uvicorn
 
 from herdwick import Application, serve
-from herdwick.websocket import ASGIApp
+from herdwick.websocket import ASGIApp, Receive, Scope, Send
 
 
 class Serve(Protocol):
@@ -80,22 +80,32 @@ async def _run_uvicorn(server: uvicorn.Server, listening: socket.socket) -> None
 @asynccontextmanager
 async def hypercorn_server(app: ASGIApp) -> AsyncGenerator[str]:
     """Serve under hypercorn, on either backend."""
-    config = hypercorn.Config()
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.graceful_timeout = 5
-    stop = anyio.Event()
+    started, stop = anyio.Event(), anyio.Event()
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched_send(event: Any) -> None:
+            await send(event)
+            if event["type"] == "lifespan.startup.complete":
+                started.set()
+
+        await app(scope, receive, watched_send)
+
     with _listening() as listening:
-        config.bind = [f"fd://{os.dup(listening.fileno())}"]
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_run_hypercorn, app, config, stop)
+            tasks.start_soon(_run_hypercorn, watched, os.dup(listening.fileno()), stop)
             try:
+                await started.wait()
                 yield _url(listening)
             finally:
                 stop.set()
 
 
-async def _run_hypercorn(app: ASGIApp, config: hypercorn.Config, stop: anyio.Event) -> None:
-    on_trio = sniffio.current_async_library() == "trio"
+async def _run_hypercorn(app: ASGIApp, listening: int, stop: anyio.Event) -> None:
+    config = hypercorn.Config()
+    config.bind = [f"fd://{listening}"]
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.graceful_timeout = 5
+    on_trio = trio.lowlevel.in_trio_run()
     module: Any = hypercorn.trio if on_trio else hypercorn.asyncio
     with anyio.CancelScope(shield=True):
         await module.serve(app, config, shutdown_trigger=stop.wait, mode="asgi")

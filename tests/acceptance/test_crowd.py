@@ -1,0 +1,141 @@
+"""A thousand connections at once, and nothing is left of them."""
+
+import asyncio
+import gc
+import os
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet
+
+import anyio
+import pytest
+import trio
+
+from herdwick import Application, WebSocket
+from tests.acceptance.stage import Stage
+from tests.support.clients import closing
+from tests.support.raw_client import RawPeer, raw_client
+from tests.support.servers import OWN, UVICORN
+from tests.support.waiting import until
+
+CROWD = 1000
+SERVERS: list[Any] = [
+    pytest.param(Stage(OWN, raw_client), id="own"),
+    pytest.param(Stage(UVICORN, raw_client), id="uvicorn", marks=pytest.mark.asyncio_only),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What is open in this process."""
+
+    descriptors: int
+    tasks: int
+
+
+def count_open() -> Open:
+    if trio.lowlevel.in_trio_run():
+        tasks = trio.lowlevel.current_statistics().tasks_living
+    else:
+        tasks = len(asyncio.all_tasks())
+    return Open(len(os.listdir("/dev/fd")), tasks)
+
+
+@pytest.fixture
+def _enough_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * CROWD
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"this needs {wanted} descriptors, and `ulimit -Hn` is {hard}")
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Crowd:
+    """Clients that all come, wait for each other, and all go."""
+
+    def __init__(self, stage: Stage[RawPeer], url: str) -> None:
+        self._stage = stage
+        self._url = url
+        self.present = 0
+        self.answers: list[bool] = []
+        self.codes: list[int] = []
+        self.may_go = anyio.Event()
+
+    async def visit(self, number: int) -> None:
+        async with self._stage.connect(self._url) as peer:
+            await self._echo(peer, f"{number} comes")
+            self.present += 1
+            await self.may_go.wait()
+            await self._echo(peer, f"{number} goes")
+            await peer.close()
+            self.codes.append((await closing(peer)).code)
+
+    async def _echo(self, peer: RawPeer, text: str) -> None:
+        await peer.send(text)
+        self.answers.append(await peer.receive() == text)
+
+
+@pytest.mark.usefixtures("_enough_descriptors")
+@pytest.mark.parametrize("stage", SERVERS)
+async def test_of_a_thousand_connections_nothing_is_left(stage: Stage[RawPeer]) -> None:
+    app = Application()
+    seen: WeakSet[WebSocket] = WeakSet()
+    most: list[int] = []
+
+    @app.ws("/")
+    async def echo(websocket: WebSocket) -> None:
+        seen.add(websocket)
+        await websocket.accept()
+        async for message in websocket.iter_text():
+            await websocket.send_text(message)
+
+    before = count_open()
+    async with stage.serve(app) as url:
+        idle = count_open()
+        crowd = Crowd(stage, url)
+        async with anyio.create_task_group() as tasks:
+            for number in range(CROWD):
+                tasks.start_soon(crowd.visit, number)
+            await until(lambda: crowd.present == CROWD)
+            most.append(app.connections)
+            crowd.may_go.set()
+        await until(lambda: app.connections == 0)
+        await until(lambda: count_open() == idle)
+    await until(lambda: count_open() == before)
+
+    gc.collect()
+    assert most == [CROWD]
+    assert crowd.answers == [True] * 2 * CROWD
+    assert crowd.codes == [1000] * CROWD
+    assert len(seen) == 0
+
+
+@pytest.mark.usefixtures("_enough_descriptors")
+@pytest.mark.parametrize("stage", SERVERS)
+async def test_of_a_thousand_connections_that_are_all_lost_at_once_nothing_is_left(
+    stage: Stage[RawPeer],
+) -> None:
+    app = Application()
+
+    @app.ws("/")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.wait_closed()
+
+    async def visit(url: str) -> None:
+        async with stage.connect(url) as peer:
+            await until(lambda: app.connections == CROWD)
+            await peer.drop()
+
+    async with stage.serve(app) as url:
+        idle = count_open()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(CROWD):
+                tasks.start_soon(visit, url)
+        await until(lambda: app.connections == 0)
+        await until(lambda: count_open() == idle)

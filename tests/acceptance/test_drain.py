@@ -1,0 +1,116 @@
+"""Shutdown: every client sees 1012, newcomers 503, and handlers come to their end."""
+
+from logging import ERROR
+
+import anyio
+import pytest
+from anyio.abc import TaskStatus
+
+from herdwick import Application, WebSocket
+from tests.acceptance.stage import Stage
+from tests.support.clients import Closed, Peer, Refused, closing, websockets_client
+from tests.support.raw_client import raw_client
+from tests.support.servers import OWN, UVICORN
+
+STOPPING_WITH_1012 = [
+    pytest.param(Stage(OWN, raw_client), id="own"),
+    pytest.param(Stage(UVICORN, websockets_client), id="uvicorn", marks=pytest.mark.asyncio_only),
+]
+
+
+async def test_stopping_the_connections_closes_them_with_1012(
+    stage: Stage[Peer], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Application()
+    ended: list[str] = []
+
+    @app.ws("/")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            await websocket.send_text("hello")
+            await websocket.receive_text()
+        finally:
+            ended.append(websocket.id)
+
+    async with stage.serve(app) as url, stage.connect(url) as anna, stage.connect(url) as ben:
+        await anna.receive()
+        await ben.receive()
+        await app.stop_connections()
+        codes = [(await closing(anna)).code, (await closing(ben)).code]
+
+    assert codes == [1012, 1012]
+    assert len(ended) == 2
+    assert [record for record in caplog.records if record.levelno >= ERROR] == []
+
+
+async def test_a_draining_application_refuses_handshakes_with_503(stage: Stage[Peer]) -> None:
+    app = Application()
+
+    @app.ws("/")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    async with stage.serve(app) as url:
+        await app.stop_connections()
+        with pytest.raises(Refused) as refused:
+            async with stage.connect(url):
+                pass
+
+    assert refused.value.status == 503
+    assert "retry-after" in refused.value.headers
+    assert not app.ready
+
+
+async def test_what_a_client_said_before_the_stop_can_still_be_read(stage: Stage[Peer]) -> None:
+    app = Application()
+    received: list[str] = []
+    stopped = anyio.Event()
+
+    @app.ws("/")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
+        await websocket.send_text("go")
+        await stopped.wait()
+        received.extend([message async for message in websocket.iter_text()])
+
+    async with stage.serve(app) as url, stage.connect(url) as peer:
+        for message in ["first", "second", "third"]:
+            await peer.send(message)
+        assert await peer.receive() == "go"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(app.stop_connections)
+            assert (await closing(peer)).code == 1012
+            stopped.set()
+
+    assert received == ["second", "third"]
+
+
+@pytest.mark.parametrize("stage", STOPPING_WITH_1012)
+async def test_a_server_that_stops_closes_its_connections_with_1012(
+    stage: Stage[Peer], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Application()
+    ended = anyio.Event()
+    closed: list[Closed] = []
+
+    @app.ws("/")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.wait_closed()
+        ended.set()
+
+    async def visit(url: str, *, task_status: TaskStatus[None]) -> None:
+        async with stage.connect(url) as peer:
+            task_status.started()
+            closed.append(await closing(peer))
+
+    async with anyio.create_task_group() as visitors:
+        async with stage.serve(app) as url:
+            await visitors.start(visit, url)
+            await visitors.start(visit, url)
+        assert ended.is_set()
+
+    assert [one.code for one in closed] == [1012, 1012]
+    assert [record for record in caplog.records if record.levelno >= ERROR] == []
