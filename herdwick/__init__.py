@@ -37,7 +37,7 @@ from .runtime import (
     Unanswered,
     on,
 )
-from .server import PortInUse, serve
+from .server import PortInUse, run, serve
 from .websocket import (
     Application,
     AuthNotConfigured,
@@ -159,6 +159,7 @@ __all__ = [
     "ok",
     "on",
     "redirect",
+    "run",
     "serve",
     "status_code",
     "stream",

@@ -1,4 +1,4 @@
-"""Herdwick's own server, on asyncio and on trio.
+"""Herdwick's own server, on asyncio and on trio, and what runs applications on it or on uvicorn.
 
 The layers, from the sockets inwards:
 
@@ -8,18 +8,28 @@ The layers, from the sockets inwards:
     streams      drives one WebSocket over a byte stream; `ticker` keeps the deadlines
     connection   one WebSocket without I/O: what is true of it whatever carries it
     assembly, keepalive, outbox, frames, handshake, scope    its parts, without I/O too
+
+And around it, what the command line does:
+
+    serving      `run`: either server, until a signal stops it; `signals`, `uvicorn`, `logs`, `tls`
+    target       `module:app` as text, and what can be wrong with it; `essence` of a traceback
+    reload       starts again when a source changes
+    command      `herdwick run`
 """
 
 from .frames import IllegalCloseCode
 from .listener import Listener, listen, serve
+from .serving import CannotListen, run
 from .sockets import PortInUse
 from .visit import Served
 
 __all__ = [
+    "CannotListen",
     "IllegalCloseCode",
     "Listener",
     "PortInUse",
     "Served",
     "listen",
+    "run",
     "serve",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import anyio.lowlevel
@@ -383,8 +384,20 @@ class WebSocket:
     # ------------------------------------------------------------------ background work
 
     def start_soon(self, function: Callable[..., Awaitable[object]], /, *args: object) -> None:
-        """Run a task that ends with the handler; its crash ends the connection with 1011."""
-        self.connection.start_soon(function, *args)
+        """Run a task that ends with the handler; its crash ends the connection with 1011.
+
+        Only that task ends where it lets the disconnect error of this connection through.
+        """
+
+        @wraps(function)
+        async def run() -> None:
+            try:
+                await function(*args)
+            except WebSocketDisconnectError:
+                if not self.closed:
+                    raise
+
+        self.connection.start_soon(run)
 
     # ------------------------------------------------------------------ inside
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -58,34 +58,50 @@ def _enough_descriptors() -> Iterator[None]:
 class Crowd:
     """Clients that all come, wait for each other, and all go."""
 
-    def __init__(self, stage: Stage[RawPeer], url: str) -> None:
-        self._stage = stage
-        self._url = url
-        self.present = 0
+    def __init__(self, stage: Stage[RawPeer], leave: Callable[[RawPeer], Awaitable[None]]) -> None:
+        self.most = 0
         self.answers: list[bool] = []
-        self.codes: list[int] = []
-        self.may_go = anyio.Event()
+        self._stage = stage
+        self._leave = leave
+        self._present = 0
+        self._all_there = anyio.Event()
 
-    async def visit(self, number: int) -> None:
-        async with self._stage.connect(self._url) as peer:
+    async def gather(self, app: Application, url: str) -> None:
+        """Have all come and go."""
+        async with anyio.create_task_group() as tasks:
+            for number in range(CROWD):
+                tasks.start_soon(self._visit, url, number)
+            await until(lambda: self._present == CROWD)
+            self.most = app.connections
+            self._all_there.set()
+
+    async def _visit(self, url: str, number: int) -> None:
+        async with self._stage.connect(url) as peer:
             await self._echo(peer, f"{number} comes")
-            self.present += 1
-            await self.may_go.wait()
+            self._present += 1
+            await self._all_there.wait()
             await self._echo(peer, f"{number} goes")
-            await peer.close()
-            self.codes.append((await closing(peer)).code)
+            await self._leave(peer)
 
     async def _echo(self, peer: RawPeer, text: str) -> None:
         await peer.send(text)
         self.answers.append(await peer.receive() == text)
 
 
+async def close(peer: RawPeer) -> None:
+    await peer.close()
+    assert (await closing(peer)).code == 1000
+
+
 @pytest.mark.usefixtures("_enough_descriptors")
+@pytest.mark.parametrize("leave", [close, RawPeer.drop])
 @pytest.mark.parametrize("stage", SERVERS)
-async def test_of_a_thousand_connections_nothing_is_left(stage: Stage[RawPeer]) -> None:
+async def test_of_a_thousand_connections_nothing_is_left(
+    stage: Stage[RawPeer], leave: Callable[[RawPeer], Awaitable[None]]
+) -> None:
     app = Application()
+    crowd = Crowd(stage, leave)
     seen: WeakSet[WebSocket] = WeakSet()
-    most: list[int] = []
 
     @app.ws("/")
     async def echo(websocket: WebSocket) -> None:
@@ -97,45 +113,12 @@ async def test_of_a_thousand_connections_nothing_is_left(stage: Stage[RawPeer]) 
     before = count_open()
     async with stage.serve(app) as url:
         idle = count_open()
-        crowd = Crowd(stage, url)
-        async with anyio.create_task_group() as tasks:
-            for number in range(CROWD):
-                tasks.start_soon(crowd.visit, number)
-            await until(lambda: crowd.present == CROWD)
-            most.append(app.connections)
-            crowd.may_go.set()
+        await crowd.gather(app, url)
         await until(lambda: app.connections == 0)
         await until(lambda: count_open() == idle)
     await until(lambda: count_open() == before)
 
     gc.collect()
-    assert most == [CROWD]
+    assert crowd.most == CROWD
     assert crowd.answers == [True] * 2 * CROWD
-    assert crowd.codes == [1000] * CROWD
     assert len(seen) == 0
-
-
-@pytest.mark.usefixtures("_enough_descriptors")
-@pytest.mark.parametrize("stage", SERVERS)
-async def test_of_a_thousand_connections_that_are_all_lost_at_once_nothing_is_left(
-    stage: Stage[RawPeer],
-) -> None:
-    app = Application()
-
-    @app.ws("/")
-    async def handler(websocket: WebSocket) -> None:
-        await websocket.accept()
-        await websocket.wait_closed()
-
-    async def visit(url: str) -> None:
-        async with stage.connect(url) as peer:
-            await until(lambda: app.connections == CROWD)
-            await peer.drop()
-
-    async with stage.serve(app) as url:
-        idle = count_open()
-        async with anyio.create_task_group() as tasks:
-            for _ in range(CROWD):
-                tasks.start_soon(visit, url)
-        await until(lambda: app.connections == 0)
-        await until(lambda: count_open() == idle)

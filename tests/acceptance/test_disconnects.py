@@ -232,6 +232,24 @@ async def test_a_client_that_does_not_read_is_given_up() -> None:
     assert told == [1013]
 
 
+async def test_a_client_that_breaks_a_limit_is_told_and_so_is_its_handler() -> None:
+    told: list[int] = []
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        for use in [receive_text, send_text, receive_text]:
+            with pytest.raises(WebSocketDisconnectError) as caught:
+                await use(websocket)
+            told.append(caught.value.code)
+
+    async with Stage(OWN, raw_client).visit(handler, limits=Limits(message_bytes=1000)) as peer:
+        await peer.send("x" * 1001)
+        assert (await closing(peer)).code == 1009
+        await until(lambda: len(told) == 3)
+
+    assert told == [1009, 1009, 1009]
+
+
 # ---------------------------------------------------------------------- a normal end
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from logging import ERROR
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import httpx
 import pytest
@@ -70,16 +70,14 @@ async def home(request: StarletteRequest) -> PlainTextResponse:
 
 def in_starlette(app: Application, lifespan: Lifespan | None) -> ASGIApp:
     routes = [Route("/", home), Mount("/live", app)]
-    host: Any = Starlette(routes=routes, lifespan=lifespan)
-    return host
+    return cast(ASGIApp, Starlette(routes=routes, lifespan=lifespan))
 
 
 def in_fastapi(app: Application, lifespan: Lifespan | None) -> ASGIApp:
     host = FastAPI(lifespan=lifespan)
     host.get("/", response_class=PlainTextResponse)(lambda: "host")
     host.mount("/live", app)
-    inside: Any = host
-    return inside
+    return cast(ASGIApp, host)
 
 
 @pytest.mark.parametrize("serve", HOSTS)

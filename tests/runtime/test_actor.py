@@ -220,7 +220,7 @@ async def test_a_message_that_an_actor_does_not_take_crashes_it() -> None:
         ref = system.ref(child)
 
         with pytest.raises(Crashed, match="root/Counter got a Reset, which it does not take"):
-            await ref.ask(Reset())  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
+            await ref.ask(Reset())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def test_a_long_mailbox_lets_others_run() -> None:

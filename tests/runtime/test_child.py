@@ -97,7 +97,7 @@ def test_an_unknown_restart_of_a_pool_is_refused_before_its_first_child() -> Non
 
 def test_what_is_no_factory_is_refused() -> None:
     with pytest.raises(TypeError, match="a child needs an actor class or a function, not 'Diary'"):
-        Child("Diary")  # type: ignore[call-overload]  # pyright: ignore
+        Child("Diary")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def test_a_factory_that_makes_no_actor_fails_the_start() -> None:
@@ -115,7 +115,7 @@ async def test_a_constructor_that_fails_fails_the_start() -> None:
         def __init__(self) -> None:
             raise ValueError("not like this")
 
-    with pytest.raises(StartFailed, match="root/Picky did not start: .*not like this"):
+    with pytest.raises(StartFailed, match=r"root/Picky did not start: .*not like this"):
         async with running(Child(Picky)):
             pytest.fail("it started")
 

@@ -69,7 +69,7 @@ SHOP = """
     async def stubborn(websocket: WebSocket) -> None:
         await websocket.accept()
         await websocket.receive()
-        print("stubborn", file=sys.stderr, flush=True)
+        print("it ignores all", file=sys.stderr, flush=True)
         while True:
             with contextlib.suppress(BaseException):
                 await anyio.sleep_forever()
@@ -78,7 +78,7 @@ SHOP = """
     async def blocking(websocket: WebSocket) -> None:
         await websocket.accept()
         await websocket.receive()
-        print("blocking", file=sys.stderr, flush=True)
+        print("it blocks", file=sys.stderr, flush=True)
         time.sleep(3600)
 
     @app.ws("/break")
@@ -184,7 +184,7 @@ def test_a_peer_that_goes_on_sending_sees_1012_too(folder: Path, backend: str) -
 def test_the_second_signal_ends_at_once(folder: Path, backend: str, number: signal.Signals) -> None:
     with serving(folder, backend) as program, connect(program.socket_url("/stubborn")) as client:
         client.send("go")
-        program.line_with("stubborn")
+        program.line_with("it ignores all")
         program.send(number)
         program.line_with("stopping")
         program.send(number)
@@ -196,7 +196,7 @@ def test_the_second_signal_ends_at_once(folder: Path, backend: str, number: sign
 def test_two_signals_end_a_loop_that_is_blocked(folder: Path, backend: str) -> None:
     with serving(folder, backend) as program, connect(program.socket_url("/blocking")) as client:
         client.send("go")
-        program.line_with("blocking")
+        program.line_with("it blocks")
         program.send(signal.SIGTERM)
         program.line_with("SIGTERM: the event loop is blocked; a second one ends it at once")
         program.send(signal.SIGINT)
@@ -215,7 +215,7 @@ def test_what_does_not_stop_is_ended_at_the_deadline(folder: Path, backend: str)
         connect(program.socket_url("/stubborn")) as client,
     ):
         client.send("go")
-        program.line_with("stubborn")
+        program.line_with("it ignores all")
         program.send(signal.SIGTERM)
 
         assert program.exit_code() == 1

@@ -41,15 +41,20 @@ class Server:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn, that says when it has started and leaves the signals alone."""
+    """Uvicorn, that says when it has started, stops at once, and leaves the signals alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_up = anyio.Event()
+        self.may_stop = anyio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_up.set()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.may_stop.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -68,7 +73,7 @@ async def uvicorn_server(app: ASGIApp) -> AsyncGenerator[str]:
                 await server.is_up.wait()
                 yield _url(listening)
             finally:
-                server.should_exit = True
+                server.may_stop.set()
 
 
 async def _run_uvicorn(server: uvicorn.Server, listening: socket.socket) -> None:

@@ -25,12 +25,6 @@ async def broken(websocket: WebSocket) -> None:
     raise ZeroDivisionError("in the handler")
 
 
-@app.ws("/deaf")
-async def deaf(websocket: WebSocket) -> None:
-    await websocket.accept()
-    await anyio.sleep_forever()
-
-
 @app.post("/double")
 async def double(data: FromJSON[list[int]]) -> Response:
     return json([2 * number for number in data.value])
@@ -87,9 +81,19 @@ async def test_waiting_for_nothing_times_out() -> None:
 
 
 async def test_a_handler_that_ignores_the_end_is_told() -> None:
-    with pytest.raises(HandlerStillRuns, match="/deaf"):
-        async with TestClient(app, timeout=0.1) as client, client.websocket_connect("/deaf"):
-            pass
+    deaf = Application()
+    released = anyio.Event()
+
+    @deaf.ws("/deaf")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await released.wait()
+
+    async with TestClient(deaf, timeout=0.1) as client:
+        with pytest.raises(HandlerStillRuns, match="/deaf"):
+            async with client.websocket_connect("/deaf"):
+                pass
+        released.set()
 
 
 async def test_a_lost_connection_is_1006_to_the_handler() -> None:
