@@ -10,16 +10,14 @@ import inspect
 import re
 import shlex
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 import httpx
 import pytest
-from httpx_ws import aconnect_ws
+from httpx_ws import AsyncWebSocketSession, aconnect_ws
 from httpx_ws.transport import ASGIWebSocketTransport
 from starlette.applications import Starlette
 
@@ -28,25 +26,27 @@ from herdwick.server.command import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").rglob("*.md"))]
-OFFERING = ("herdwick", "herdwick.websocket", "herdwick.testing", "herdwick.runtime")
+PUBLIC = ("herdwick", "herdwick.websocket", "herdwick.testing", "herdwick.runtime")
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NO_RUN = re.compile(r"<!-- no-run: \S[^>]* -->\s*\Z")
 _FILE = re.compile(r"# (\w+)\.py\n")
-_LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_SECTION = re.compile(r"^## (herdwick\S*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 class Page:
-    """A page whose blocks have run."""
+    """A page whose blocks have run; `enter` puts a module where `import` finds it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.modules = [new_module()]
+    def __init__(self, path: Path, enter: Callable[[str, ModuleType], None]) -> None:
+        self.modules: list[ModuleType] = []
         self.apps: list[Application] = []
+        self._enter = enter
         self._files: set[str] = set()
+        self._begin_module()
         for line, code in blocks(path.read_text(), "python"):
-            self._begin(_FILE.match(code))
+            self._begin_file(_FILE.match(code))
             exec(compile("\n" * line + code, name_of(path), "exec"), self.names)  # noqa: S102
             app = self.names.get("app")
             if isinstance(app, Application) and app not in self.apps:
@@ -54,7 +54,7 @@ class Page:
 
     @property
     def names(self) -> dict[str, object]:
-        """What the page has defined, in the end."""
+        """What the page has defined by now."""
         return vars(self.modules[-1])
 
     @property
@@ -64,21 +64,20 @@ class Page:
         shown = [value for name, value in defined if name.startswith("test_")]
         return [cast("Callable[[], Awaitable[None]]", each) for each in shown]
 
-    def _begin(self, file: re.Match[str] | None) -> None:
+    def _begin_module(self) -> None:
+        module = ModuleType(f"documentation_{len(self.modules)}")
+        self._enter(module.__name__, module)  # msgspec looks annotations up in there
+        self.modules.append(module)
+
+    def _begin_file(self, file: re.Match[str] | None) -> None:
         """Let the page's later files import the one that begins here."""
         if file is None:
             return
         if file[1] in self._files:  # it is replaced, and what imports it follows
-            self.modules.append(new_module())
+            self._begin_module()
             self._files.clear()
         self._files.add(file[1])
-        sys.modules[file[1]] = self.modules[-1]
-
-
-def new_module() -> ModuleType:
-    module = ModuleType(f"documentation_{len(sys.modules)}")
-    sys.modules[module.__name__] = module  # msgspec looks annotations up in there
-    return module
+        self._enter(file[1], self.modules[-1])
 
 
 def name_of(path: Path) -> str:
@@ -88,26 +87,24 @@ def name_of(path: Path) -> str:
 def blocks(text: str, language: str) -> Iterator[tuple[int, str]]:
     """Yield each block that runs, with the number of the line before it."""
     for match in _FENCE.finditer(text):
-        if match[1] == language and not _NO_RUN.search(text, 0, match.start()):
+        if match[1] == language and not _NO_RUN.search(text[: match.start()]):
             yield text.count("\n", 0, match.start(2)), match[2]
 
 
 @pytest.fixture(params=PAGES, ids=name_of)
-def page(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Page]:
-    """Run the blocks of a page, in a directory of its own."""
+def path(request: pytest.FixtureRequest) -> Path:
+    """A page of the documentation."""
+    return cast("Path", request.param)
+
+
+@pytest.fixture
+def page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """A page whose blocks have run, in a directory of its own."""
     monkeypatch.chdir(tmp_path)
-    before = dict(sys.modules)
-    try:
-        yield Page(cast("Path", request.param))
-    finally:
-        for name in {*sys.modules} - {*before}:
-            if getattr(sys.modules[name], "__spec__", None) is None:
-                del sys.modules[name]
+    return Page(path, lambda name, module: monkeypatch.setitem(sys.modules, name, module))
 
 
-async def test_a_page_runs(page: Page) -> None:
+async def test_a_page_runs(page: Page, path: Path) -> None:
     for app in page.apps:
         async with app.running():
             assert app.ready
@@ -116,8 +113,68 @@ async def test_a_page_runs(page: Page) -> None:
         assert inspect.iscoroutinefunction(test), f"{test.__name__} must be async"
         await test()
 
-    if (drive := DRIVERS.get(name_of(page.path))) is not None:
+    if (drive := DRIVERS.get(name_of(path))) is not None:
         await drive(page)
 
 
-DRIVERS: dict[str, Callable[[Page], Awaitable[None]]] = {}
+def test_a_page_leads_to_what_there_is(path: Path) -> None:
+    text = path.read_text()
+    links = [link for link in _LINK.findall(_FENCE.sub("", text)) if "://" not in link]
+
+    missing = [link for link in links if not exists(link, path)]
+
+    assert missing == []
+
+
+def test_a_page_shows_commands_that_there_are(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line for _, code in blocks(path.read_text(), "console") for line in code.splitlines()]
+    commands = [shlex.split(line[2:], comments=True) for line in lines if line.startswith("$ ")]
+
+    for command in commands:
+        if command[0] == "herdwick":
+            build_parser().parse_args(command[1:])
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_reference_has_every_public_name(name: str) -> None:
+    public = cast("list[str]", importlib.import_module(name).__all__)
+    sections = dict(_SECTION.findall((ROOT / "docs/reference.md").read_text()))
+
+    missing = [each for each in public if f"`{each}`" not in sections[name]]
+
+    assert missing == []
+
+
+def exists(link: str, path: Path) -> bool:
+    """Tell whether a relative link leads to a file, and to a heading in it."""
+    file, _, anchor = link.partition("#")
+    target = path.parent / file if file else path
+    if not anchor or not target.is_file():
+        return target.exists()
+    return anchor in map(anchor_of, _HEADING.findall(_FENCE.sub("", target.read_text())))
+
+
+def anchor_of(heading: str) -> str:
+    """Give the anchor that a repository's page makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+async def drive_mounting(page: Page) -> None:
+    """Connect to what Starlette hosts, as its server would."""
+    host = cast("Starlette", page.names["host"])
+    socket: AsyncWebSocketSession
+    async with host.router.lifespan_context(host):
+        transport = ASGIWebSocketTransport(host)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+            aconnect_ws("http://test/live/hello/ann", client) as socket,
+        ):
+            await socket.send_text("baa")
+            assert await socket.receive_text() == "ann: baa"
+
+
+DRIVERS = {"docs/how-to/mounting.md": drive_mounting}
+"""What drives a page that its own tests do not."""

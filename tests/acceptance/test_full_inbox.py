@@ -40,6 +40,7 @@ async def send_until_blocked(peer: RawPeer, message: bytes) -> int:
                 await turns(1)
             if not frame:
                 sent, frame = sent + 1, peer.frame(message)
+                assert sent < 1000, "the server takes all that one sends"
     peer.unsent = frame
     return sent + 1
 

@@ -190,8 +190,12 @@ class SlowStart(Diary):
 class Events(list[Event]):
     """The events of a system, in their order."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System | None = None) -> None:
         super().__init__()
+        if system is not None:
+            self.watch(system)
+
+    def watch(self, system: System) -> None:
         system.events.subscribe(self.append)
 
     def kinds(self) -> list[str]:

@@ -1,6 +1,7 @@
 """Pools: children that come and go, each with a budget of its own."""
 
 import contextvars
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -15,7 +16,6 @@ from herdwick.runtime import (
     Dynamic,
     GaveUp,
     Pool,
-    Restarted,
     StartFailed,
     on,
 )
@@ -74,7 +74,7 @@ async def test_children_start_concurrently() -> None:
     slow, quick = Dynamic("slow", SlowStart), Dynamic("quick", Diary)
     door, journal = Door(), list[str]()
     async with running(slow, quick) as system, anyio.create_task_group() as tasks:
-        tasks.start_soon(system.start, slow, door, journal)
+        tasks.start_soon(partial(system.start, slow, door, journal))
         await settle()
 
         await system.start(quick, journal, name="quick")
@@ -198,11 +198,10 @@ async def test_two_children_of_one_name_are_refused_until_the_first_is_gone() ->
 
 
 async def test_all_children_stop_at_once() -> None:
-    rooms, journal, doors = Dynamic("rooms", Diary), list[str](), 3
+    rooms, journal = Dynamic("rooms", Diary), list[str]()
     async with running(rooms) as system:
-        for number in range(doors):
-            ref = await system.start(rooms, journal, name=f"{number}")
-            ref.tell(Note("x"))
+        for number in range(3):
+            await system.start(rooms, journal, name=f"{number}")
 
     assert sorted(journal[3:]) == [f"{number} stopped: shutdown" for number in range(3)]
 
@@ -221,15 +220,19 @@ async def test_a_pool_can_be_emptied_and_goes_on() -> None:
 
 
 async def test_a_crash_at_the_moment_of_the_stop_brings_nobody_back() -> None:
-    rooms = Dynamic("rooms", Diary, restart="permanent")
-    async with running(rooms) as system:
-        events, ref = Events(system), await system.start(rooms)
-        ref.tell(Crash())
-        await system.pool(rooms).stop_children()
+    pool = Pool("pool")
+    async with running(pool) as system:
+        slot = system.spawn(pool, Child(Diary))
         await settle()
+        life, events = slot.life, Events(system)
+        assert life is not None
+        system.events.subscribe(lambda event: life.stop())  # it has crashed, and is not yet over
 
-        assert len(system.pool(rooms)) <= 1
-    assert not [event for event in events if isinstance(event, Restarted)] or len(events) > 2
+        slot.ref().tell(Crash())
+        await slot.gone.wait()
+
+        assert events.kinds() == ["root/pool/Diary 1 crash"]
+        assert len(system.pool(pool)) == 0
 
 
 async def test_a_pool_that_is_not_up_starts_nothing() -> None:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from herdwick.runtime import ActorStopped, Child, Events, Pool, Slot, Timers
+from herdwick.runtime import ActorStopped, Child, Events, Pool, Slot, Spec, Timers
 from herdwick.runtime.registry import Registry
 from herdwick.runtime.system import Surroundings
 from tests.runtime.samples import Diary
 
 
-def place(path: str, child: Child[object]) -> Slot:
+def place(path: str, child: Spec) -> Slot:
     clock = float
     shared = Surroundings(clock, Timers(clock), Events(), Registry(), print)
     return Slot(path, child, shared)

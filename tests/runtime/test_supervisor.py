@@ -11,6 +11,7 @@ from herdwick.runtime import (
     GaveUp,
     Pool,
     Ref,
+    Restart,
     Restarted,
     RestartLimitReached,
     StartFailed,
@@ -163,9 +164,9 @@ async def test_only_the_child_that_crashed_comes_back() -> None:
     ],
 )
 async def test_the_restart_policy_decides_who_comes_back(
-    restart: str, order: Order, comes_back: bool
+    restart: Restart, order: Order, comes_back: bool
 ) -> None:
-    child = Child(Diary).policy(restart=restart)  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]  # a parameter is no literal
+    child = Child(Diary).policy(restart=restart)
     async with running(child) as system:
         ref, events = system.ref(child), Events(system)
         ref.tell(order)
@@ -243,10 +244,11 @@ async def test_a_child_that_crashes_during_the_restart_of_another_waits_for_its_
 async def test_a_root_that_gives_up_cancels_the_body_and_raises_one_bare_error() -> None:
     journal: list[str] = []
     a, b = diaries(journal, "a", "b")
+    events = Events()
 
     with pytest.raises(RestartLimitReached, match="root/b failed more than 2 times") as caught:
         async with System(Supervisor("root", a, b, max_restarts=2)) as system:
-            events = Events(system)
+            events.watch(system)
             for _ in range(3):
                 system.ref(b).tell(Crash("the last straw"))
                 await settle()
@@ -292,10 +294,11 @@ async def test_giving_up_goes_up_the_tree() -> None:
     a, outside = diaries(journal, "a", "outside")
     inner = Supervisor("inner", a, max_restarts=0)
     outer = Supervisor("outer", inner, max_restarts=0)
+    events = Events()
 
     with pytest.raises(RestartLimitReached, match="root/outer failed") as caught:
         async with System(Supervisor("root", outside, outer, max_restarts=0)) as system:
-            events = Events(system)
+            events.watch(system)
             system.ref(a).tell(Crash())
             await anyio.sleep_forever()
 
@@ -321,10 +324,11 @@ async def test_children_that_crash_while_their_supervisor_gives_up_stay_down() -
             raise OSError("stumbled")
 
     bad, clumsy = Child(Diary), Child(Clumsy)
+    events = Events()
 
     with pytest.raises(RestartLimitReached, match="root/Diary"):
         async with System(Supervisor("root", clumsy, bad, max_restarts=0)) as system:
-            events = Events(system)
+            events.watch(system)
             system.ref(bad).tell(Crash())
             await anyio.sleep_forever()
 

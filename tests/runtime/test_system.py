@@ -5,7 +5,6 @@ import gc
 import weakref
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from herdwick.runtime import (
@@ -183,6 +182,7 @@ async def test_a_host_that_is_cancelled_natively_still_stops_its_tree(times: int
         async with running(Child(Diary, journal), Child(Tidy)):
             await anyio.sleep_forever()
 
+    before = asyncio.all_tasks()
     host = asyncio.create_task(run())
     await settle()
     for _ in range(times):
@@ -193,7 +193,7 @@ async def test_a_host_that_is_cancelled_natively_still_stops_its_tree(times: int
     with pytest.raises(asyncio.CancelledError):
         await host
     assert journal == ["diary started", "tidied up", "diary stopped: shutdown"]
-    assert len(asyncio.all_tasks()) == 1
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.asyncio_only
@@ -202,7 +202,7 @@ async def test_a_host_that_is_cancelled_at_any_step_of_its_start_leaves_nothing(
     steps: int,
 ) -> None:
     journal: list[str] = []
-    tasks_before = asyncio.all_tasks()
+    before = asyncio.all_tasks()
 
     async def run() -> None:
         async with running(Child(Diary, journal), Dynamic("rooms", Diary)):
@@ -215,7 +215,7 @@ async def test_a_host_that_is_cancelled_at_any_step_of_its_start_leaves_nothing(
 
     with pytest.raises(asyncio.CancelledError):
         await host
-    assert asyncio.all_tasks() == tasks_before
+    assert asyncio.all_tasks() == before
     assert journal in ([], ["diary started", "diary stopped: shutdown"])
 
 
@@ -227,7 +227,6 @@ async def test_the_cancellation_of_all_tasks_at_once_ends_everything() -> None:
     async def run() -> None:
         async with running(Child(Diary, journal).policy(grace=0.01), rooms) as system:
             await system.start(rooms)
-            system.ref
             await anyio.sleep_forever()
 
     before = asyncio.all_tasks()

@@ -29,7 +29,7 @@ ISSUER = "https://id.example"
 
 
 def token(secret: str = SECRET, **claims: object) -> str:
-    payload = {"iss": ISSUER, "aud": "chat", "sub": "ada", "exp": time.time() + 60} | claims
+    payload = {"iss": ISSUER, "aud": "chat", "sub": "ada", "exp": time.time() + 3600} | claims
     return jwt.encode(payload, secret, algorithm="HS256")
 
 
