@@ -181,14 +181,11 @@ class Connection:
         """Take one message of the peer."""
         if self.phase is not Phase.OPEN:
             return
-        if self._inbox.full and not self._transport.can_pause:
-            self._end(1008, "too many unread messages")
-            return
         self._inbox.put(data)
-        if self._inbox.full and self._pause is None and self._transport.can_pause:
+        if self._inbox.full and self._pause is None:
             self._transport.pause_reading()
-            timers = self.life.surroundings.timers
-            self._pause = timers.call_later(self._bounds.pause_timeout, self._unread)
+            longest = min(self._bounds.pause_timeout, self._transport.longest_pause)
+            self._pause = self.life.surroundings.timers.call_later(longest, self._unread)
 
     def disconnected(self, code: int, reason: str) -> None:
         """Take the end of the connection from the peer's side."""
@@ -261,6 +258,8 @@ class Connection:
         """Run the handler, and tell the peer how it ended."""
         life = self.life
         life.started()
+        if life.stopping is not None:
+            self.stop()  # told to before its first step: the peer hears why
         try:
             await self._behaviour.handle(self)
         except BaseException as error:
@@ -299,7 +298,7 @@ class Connection:
         self._inbox.wake()
 
     def _unread(self) -> None:
-        self._end(1008, f"unread messages for {self._bounds.pause_timeout:g} s")
+        self._end(1008, "too many unread messages")
 
     def _resume(self) -> None:
         self._drop_pause()

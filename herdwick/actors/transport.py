@@ -18,8 +18,8 @@ class Transport(Protocol):
     """
 
     @property
-    def can_pause(self) -> bool:
-        """Whether `pause_reading` slows the peer down."""
+    def longest_pause(self) -> float:
+        """Seconds that reading may pause before the carrier takes the peer for dead."""
         ...
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
@@ -53,7 +53,7 @@ class Transport(Protocol):
         ...
 
     def pause_reading(self) -> None:
-        """Take no more bytes from the peer."""
+        """Take no more bytes from the peer, so that TCP slows it down."""
         ...
 
     def resume_reading(self) -> None:

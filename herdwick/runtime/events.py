@@ -78,7 +78,7 @@ def log(event: Event) -> None:
         case Restarted(path, incarnation):
             logger.warning("%s restarted, incarnation %d", path, incarnation)
         case GaveUp(path, restarts, period):
-            text = "%s failed more than %d times in %g s; it stays down"
+            text = "%s failed more than %d times in %g s; its supervisor gives up on it"
             logger.error(text, path, restarts, period)
         case _:
             pass

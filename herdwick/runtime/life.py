@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast, get_args
 
 import anyio
+import anyio.lowlevel
 
 from .backend import Nursery, Once, persist
 from .errors import ActorStopped, ForeignCancellation
@@ -206,6 +207,8 @@ class Life:
 
     async def _main(self) -> None:
         reason = await self._guard(self._live, None)
+        if self._cancelled:
+            await _absorb_cancellation()
         self._settle(await self._guard(partial(self._wind_up, reason), reason))
 
     async def _live(self) -> Exit:
@@ -284,6 +287,18 @@ class Life:
         self._ended(self)
         self.over.happen()
         self.body = self._scope = None  # cuts the cycles: nothing waits for the collector
+
+
+async def _absorb_cancellation() -> None:
+    """Take what asyncio may still owe: our own cancellation, where nothing was awaited since.
+
+    Before 3.13 it outlasts its scope, and would hit the stop hook.
+    """
+    with anyio.CancelScope(shield=True):
+        try:
+            await anyio.lowlevel.checkpoint()
+        except anyio.get_cancelled_exc_class():
+            pass
 
 
 def _exits(error: BaseException) -> Iterator[BaseException]:

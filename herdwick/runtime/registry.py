@@ -5,11 +5,22 @@ from .slot import Slot
 
 
 class Registry:
-    """From specs and paths to places, for the actors that live now."""
+    """From specs and paths to places."""
 
     def __init__(self) -> None:
+        self._declared: dict[object, Slot] = {}
         self._by_spec: dict[object, Slot] = {}
         self._by_path: dict[str, Slot] = {}
+
+    def declare(self, slot: Slot) -> Slot:
+        """Give a declared child its place: the one that it had before, if it had one.
+
+        So refs stay valid when its supervisor, and not only the child, is started again.
+        """
+        slot = self._declared.setdefault(slot.spec, slot)
+        slot.reopen()
+        self.enter(slot)
+        return slot
 
     def enter(self, slot: Slot) -> None:
         """Make a place known until it is gone."""
@@ -21,9 +32,9 @@ class Registry:
         """Give the place of a spec.
 
         Raises:
-            ActorStopped: The spec is in no tree, or its actor has ended for good.
+            ActorStopped: The spec is in no tree, or stood for a child that came and went.
         """
-        slot = self._by_spec.get(spec)
+        slot = self._by_spec.get(spec) or self._declared.get(spec)
         if slot is None:
             raise ActorStopped(name)
         return slot

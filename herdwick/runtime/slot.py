@@ -43,6 +43,11 @@ class Slot:
         """Give an address of this place."""
         return Ref(self.inlet or self)
 
+    def reopen(self) -> None:
+        """Be there again, after it has ended for good: a supervisor above was restarted."""
+        if self.gone:
+            self.gone = Once()
+
     def begin(self, nursery: Nursery, context: Context, ended: Callable[[Life], None]) -> Life:
         """Start a new incarnation; the one before must be over."""
         self.incarnation += 1
@@ -77,6 +82,7 @@ class Slot:
 
     def vacate(self) -> None:
         """End for good: nothing that was said, or will be, reaches anybody."""
+        self._restarting = False
         self.mailbox.close()
         for item in self.mailbox.clear():
             if isinstance(item, Question):

@@ -114,8 +114,8 @@ class Supervision:
 
     async def _supervise(self, nursery: Nursery) -> None:
         for spec in self._spec.children:
-            slot = Slot(f"{self._life.slot.path}/{spec.name}", spec, self._life.surroundings)
-            self._life.surroundings.registry.enter(slot)
+            path, surroundings = f"{self._life.slot.path}/{spec.name}", self._life.surroundings
+            slot = surroundings.registry.declare(Slot(path, spec, surroundings))
             self._slots.append(slot)
             await self._start(slot, nursery)
         self._life.started()

@@ -120,7 +120,7 @@ class System:
         """Give the ref of a declared child; the spec itself is the key.
 
         Raises:
-            ActorStopped: The child is in no part of this tree, or has ended for good.
+            ActorStopped: The child is in no part of this tree.
         """
         slot = self._surroundings.registry.find(child, child.name)
         return cast("Ref[Q]", slot.ref())

@@ -15,8 +15,8 @@ from typing import Final, Literal, TypeAlias
 import anyio
 
 from herdwick.runtime import RestartLimitReached
+from herdwick.websocket import Application
 
-from ..websocket.application import Application
 from .listener import serve
 from .logs import Level, log_lines
 from .signals import STOP_SIGNALS, StopSignals

@@ -52,9 +52,9 @@ class StreamTransport:
     # The actor's side.
 
     @property
-    def can_pause(self) -> bool:
-        """True: a peer whose bytes we do not take is slowed down by TCP."""
-        return True
+    def longest_pause(self) -> float:
+        """No limit: no pong is demanded of a peer whose bytes we do not take."""
+        return float("inf")
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         """Answer the handshake with 101.

@@ -22,7 +22,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from ..websocket.application import Application
+from herdwick.websocket import Application
+
 from .essence import essence
 from .serving import NotAnApplication
 

@@ -27,7 +27,7 @@ class Refused:
 class MemoryTransport:
     """What a connection sends, until the test reads it; bounded like a real outbox."""
 
-    can_pause = True
+    longest_pause = float("inf")
 
     def __init__(self, most_bytes: int) -> None:
         self.answered = Once()

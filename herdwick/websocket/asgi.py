@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 import anyio
 
@@ -13,6 +13,11 @@ from herdwick.runtime import Once, Waiter
 
 from .asgi_types import Event, Receive, Scope, Send
 from .limits import Limits
+
+
+LONGEST_PAUSE: Final = 15.0
+"""Seconds that reading may pause: servers do not read pongs meanwhile, and give a peer up after 20
+(uvicorn's `ws_ping_timeout`)."""
 
 
 async def drive(
@@ -49,6 +54,7 @@ async def _read(receive: Receive, connection: Connection, transport: ASGITranspo
         while (event := await receive())["type"] == "websocket.receive":
             text = event.get("text")
             connection.deliver(cast(Data, event["bytes"] if text is None else text))
+            await transport.readable()
         connection.disconnected(event.get("code") or 1005, event.get("reason") or "")
     except Exception:  # whatever a server raises, the client is gone
         connection.disconnected(1006, "")
@@ -66,9 +72,12 @@ async def _write(transport: ASGITransport, send: Send, connection: Connection) -
 
 
 class ASGITransport:
-    """What an ASGI server carries: events in an outbox, written by a task of the driver's."""
+    """What an ASGI server carries: events in an outbox, written by a task of the driver's.
 
-    can_pause = False
+    Reading pauses by not asking for the next event, on which servers stop to read the socket.
+    """
+
+    longest_pause = LONGEST_PAUSE
 
     def __init__(self, scope: Scope, most_bytes: int) -> None:
         self.ended = Once()
@@ -81,6 +90,8 @@ class ASGITransport:
         self._writer = Waiter()
         self._senders: list[Waiter] = []
         self._over = False
+        self._paused = False
+        self._reader = Waiter()
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         """Answer the handshake with 101."""
@@ -127,10 +138,18 @@ class ASGITransport:
         self._finish()
 
     def pause_reading(self) -> None:
-        """Do nothing: an ASGI server that is not read from stops to answer pings as well."""
+        """Ask the server for no more events."""
+        self._paused = True
 
     def resume_reading(self) -> None:
-        """Do nothing: reading never pauses."""
+        """Ask for events again."""
+        self._paused = False
+        self._reader.wake()
+
+    async def readable(self) -> None:
+        """Wait while reading pauses, until the transport is over at the latest."""
+        while self._paused and not self._over:
+            await self._reader.wait()
 
     async def next_event(self) -> Event | None:
         """Wait for the next event to send; None after the last one."""
@@ -152,6 +171,7 @@ class ASGITransport:
     def _finish(self) -> None:
         self._over = True
         self._writer.wake()
+        self._reader.wake()
         self._wake_senders()
 
     def _wake_senders(self) -> None:

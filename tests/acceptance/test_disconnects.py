@@ -18,7 +18,7 @@ from tests.acceptance.stage import Stage
 from tests.support.clients import Peer, closing
 from tests.support.raw_client import RawPeer, raw_client
 from tests.support.servers import OWN, Server
-from tests.support.waiting import until
+from tests.support.waiting import turns, until
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +230,30 @@ async def test_a_client_that_does_not_read_is_given_up() -> None:
         await until(lambda: told)
 
     assert told == [1013]
+
+
+@every_departure
+async def test_a_sender_that_waits_for_a_slow_client_is_told_when_it_leaves(
+    raw: Stage[RawPeer], departure: Departure
+) -> None:
+    sent: list[int] = []
+    told: list[int] = []
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            while True:
+                await websocket.send_bytes(bytes(100_000))
+                sent.append(1)
+        except WebSocketDisconnectError as error:
+            told.append(error.code)
+
+    limits = Limits(outbox_bytes=1000, send_timeout=1000, close_timeout=0.05)
+    async with raw.visit(handler, limits=limits) as peer:
+        while (before := len(sent)) == 0 or before < len(sent):
+            await turns(1000)
+        await departure.leave(peer)
+        await until(lambda: told)
 
 
 async def test_a_client_that_breaks_a_limit_is_told_and_so_is_its_handler() -> None:

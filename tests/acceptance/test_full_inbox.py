@@ -11,10 +11,14 @@ from tests.support.servers import HYPERCORN, OWN, UVICORN
 from tests.support.waiting import turns, until
 
 own = Stage(OWN, raw_client)
-CANNOT_PAUSE = [
-    pytest.param(Stage(UVICORN, raw_client), id="uvicorn", marks=pytest.mark.asyncio_only),
-    pytest.param(Stage(HYPERCORN, raw_client), id="hypercorn"),
-]
+EVERYWHERE = pytest.mark.parametrize(
+    "raw_stage",
+    [
+        pytest.param(own, id="own"),
+        pytest.param(Stage(UVICORN, raw_client), id="uvicorn", marks=pytest.mark.asyncio_only),
+        pytest.param(Stage(HYPERCORN, raw_client), id="hypercorn"),
+    ],
+)
 TOO_MANY = pytest.mark.parametrize(
     ("limits", "messages"),
     [
@@ -45,7 +49,10 @@ async def send_until_blocked(peer: RawPeer, message: bytes) -> int:
     return sent + 1
 
 
-async def test_reading_pauses_and_tcp_slows_the_client_and_nothing_is_lost() -> None:
+@EVERYWHERE
+async def test_reading_pauses_and_tcp_slows_the_client_and_nothing_is_lost(
+    raw_stage: Stage[RawPeer],
+) -> None:
     may_read = anyio.Event()
     received: list[int] = []
 
@@ -55,7 +62,7 @@ async def test_reading_pauses_and_tcp_slows_the_client_and_nothing_is_lost() -> 
         async for message in websocket.iter_bytes():
             received.append(len(message))
 
-    async with own.visit(handler, limits=Limits(inbox_messages=4)) as peer:
+    async with raw_stage.visit(handler, limits=Limits(inbox_messages=4)) as peer:
         sent = await send_until_blocked(peer, bytes(100_000))
         may_read.set()
         await peer.stream.send(peer.unsent)
@@ -65,8 +72,9 @@ async def test_reading_pauses_and_tcp_slows_the_client_and_nothing_is_lost() -> 
 
 
 @TOO_MANY
+@EVERYWHERE
 async def test_a_pause_that_lasts_too_long_closes_with_1008(
-    limits: dict[str, int], messages: list[str]
+    raw_stage: Stage[RawPeer], limits: dict[str, int], messages: list[str]
 ) -> None:
     received: list[object] = []
     ended = anyio.Event()
@@ -81,7 +89,7 @@ async def test_a_pause_that_lasts_too_long_closes_with_1008(
             received.append(error.code)
         ended.set()
 
-    async with own.visit(handler, limits=Limits(**limits, pause_timeout=0.05)) as peer:
+    async with raw_stage.visit(handler, limits=Limits(**limits, pause_timeout=0.05)) as peer:
         for message in messages:
             await peer.send(message)
         closed = await closing(peer)
@@ -92,7 +100,8 @@ async def test_a_pause_that_lasts_too_long_closes_with_1008(
     assert set(received[:-1]) == set(messages)
 
 
-async def test_a_pause_that_ends_in_time_closes_nothing() -> None:
+@EVERYWHERE
+async def test_a_pause_that_ends_in_time_closes_nothing(raw_stage: Stage[RawPeer]) -> None:
     async def handler(websocket: WebSocket) -> None:
         await websocket.accept()
         async for message in websocket.iter_text():
@@ -100,7 +109,8 @@ async def test_a_pause_that_ends_in_time_closes_nothing() -> None:
                 await turns(1000)
             await websocket.send_text(message)
 
-    async with own.visit(handler, limits=Limits(inbox_messages=4, pause_timeout=1000)) as peer:
+    limits = Limits(inbox_messages=4, pause_timeout=1000)
+    async with raw_stage.visit(handler, limits=limits) as peer:
         for _ in range(10):
             for message in ["wait", "1", "2", "3", "4"]:
                 await peer.send(message)
@@ -170,32 +180,18 @@ async def test_while_reading_is_paused_a_disconnect_is_seen_after_all_messages()
     assert received == ["0", "1", "2", "3", "4", 4001]
 
 
-@TOO_MANY
-@pytest.mark.parametrize("stage", CANNOT_PAUSE)
-async def test_a_server_that_cannot_pause_closes_with_1008_at_the_bound(
-    stage: Stage[RawPeer], limits: dict[str, int], messages: list[str]
+@EVERYWHERE
+async def test_a_burst_of_more_than_the_inbox_holds_is_answered_whole(
+    raw_stage: Stage[RawPeer],
 ) -> None:
-    received: list[object] = []
-    ended = anyio.Event()
-
     async def handler(websocket: WebSocket) -> None:
         await websocket.accept()
-        await until(lambda: websocket.closed)
-        try:
-            while True:
-                received.append(await websocket.receive_text())
-        except WebSocketDisconnectError as error:
-            received.append(error.code)
-        ended.set()
+        async for message in websocket.iter_text():
+            await websocket.send_text(message)
 
-    async with stage.visit(handler, limits=Limits(**limits)) as peer:
-        for message in messages:
-            await peer.send(message)
-        closed = await closing(peer)
-        await ended.wait()
-
-    assert closed.code == 1008
-    assert received == [*messages[:-1], 1008]
+    async with raw_stage.visit(handler, limits=Limits(inbox_messages=4)) as peer:
+        await peer.stream.send(b"".join(peer.frame(str(number)) for number in range(100)))
+        assert [await peer.receive() for _ in range(100)] == [str(n) for n in range(100)]
 
 
 async def test_a_handler_that_reads_may_be_sent_more_than_its_inbox_holds(

@@ -1,10 +1,12 @@
 """Applications in each other: ours in Starlette and FastAPI, Starlette in ours."""
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from logging import ERROR
 from typing import Any, TypeAlias, cast
 
+import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -15,10 +17,11 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from herdwick import Application, WebSocket
-from herdwick.websocket import ASGIApp
-from tests.acceptance.stage import Stage
+from herdwick import Application, Limits, WebSocket
+from herdwick.websocket import ASGIApp, Receive, Scope, Send
+from tests.acceptance.stage import PATIENCE, Stage
 from tests.support.clients import Closed, Peer, Refused, closing, httpx_ws_client
+from tests.support.raw_client import raw_client
 from tests.support.servers import hypercorn_server, uvicorn_server
 
 Host: TypeAlias = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
@@ -249,3 +252,38 @@ async def test_it_is_a_plain_asgi_application(serve: Host) -> None:
         events.append((await get(f"{url}/health"))[1])
 
     assert events == ["before", "welcome to fold at /rooms/fold", "well", "after"]
+
+
+@pytest.mark.parametrize("serve", HOSTS)
+@pytest.mark.parametrize("path", ["nowhere/at/all", "wait", "return", "close", "raise", "refuse"])
+async def test_it_gives_the_connection_back_to_its_server_as_soon_as_it_has_ended(
+    serve: Host, path: str
+) -> None:
+    app = Application(limits=Limits(close_timeout=1000))
+    returned = anyio.Event()
+
+    @app.ws("/{end}")
+    async def handler(websocket: WebSocket, end: str) -> None:
+        if end == "refuse":
+            await websocket.reject(429)
+            return
+        await websocket.accept()
+        if end == "close":
+            await websocket.close(4000)
+        elif end == "raise":
+            raise LookupError
+        elif end == "wait":
+            await websocket.wait_closed()
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+        if scope["type"] == "websocket":
+            returned.set()
+
+    with anyio.fail_after(PATIENCE):
+        async with serve(watched) as url:
+            with contextlib.suppress(Refused):
+                async with raw_client(f"{url}/{path}") as peer:
+                    await (peer.close() if path == "wait" else closing(peer))
+                    await returned.wait()
+            await returned.wait()

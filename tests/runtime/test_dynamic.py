@@ -1,7 +1,6 @@
 """Pools: children that come and go, each with a budget of its own."""
 
 import contextvars
-from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -74,7 +73,7 @@ async def test_children_start_concurrently() -> None:
     slow, quick = Dynamic("slow", SlowStart), Dynamic("quick", Diary)
     door, journal = Door(), list[str]()
     async with running(slow, quick) as system, anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(system.start, slow, door, journal))
+        tasks.start_soon(lambda: system.start(slow, door, journal))
         await settle()
 
         await system.start(quick, journal, name="quick")

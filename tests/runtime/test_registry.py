@@ -41,6 +41,17 @@ def test_a_place_that_goes_late_does_not_take_its_successor_along() -> None:
     assert registry.at("root/diary") is new
 
 
+def test_a_declared_place_is_kept_for_the_next_life_of_its_supervisor() -> None:
+    registry, child = Registry(), Child(Diary)
+    first = registry.declare(place("root/diary", child))
+    first.vacate()
+
+    assert registry.find(child, "diary") is first
+    assert registry.declare(place("root/diary", child)) is first
+    assert registry.at("root/diary") is first
+    assert not first.gone
+
+
 def test_what_was_never_entered_is_not_found() -> None:
     with pytest.raises(ActorStopped, match="rooms"):
         Registry().find(Pool("rooms"), "rooms")

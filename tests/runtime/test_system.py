@@ -61,8 +61,9 @@ async def test_a_ref_after_the_end_tells_nobody() -> None:
         ref = system.ref(child)
 
     assert ref.tell(Note("late")) is False
+    assert system.ref(child) == ref
     with pytest.raises(ActorStopped):
-        system.ref(child)
+        await ref.ask(Notes())
 
 
 async def test_one_tree_runs_in_two_systems_at_once() -> None:

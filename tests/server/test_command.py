@@ -9,7 +9,7 @@ from herdwick.server.command import main
 from tests.server.commands import Running, herdwick, running, write
 
 PLAIN = """
-    from herdwick.websocket.application import Application
+    from herdwick.websocket import Application
 
     app = Application()
 """

@@ -10,8 +10,7 @@ from websockets.sync.client import connect
 from tests.server.commands import herdwick, write
 
 SOURCE = """
-    from herdwick.websocket.application import Application
-    from herdwick.websocket.websocket import WebSocket
+    from herdwick.websocket import Application, WebSocket
 
     app = Application()
 

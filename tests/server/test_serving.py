@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from herdwick.server.serving import CannotListen, NotAnApplication, run
-from herdwick.websocket.application import Application
+from herdwick.websocket import Application
 from tests.server.commands import Running, herdwick, running, write
 
 SHOP = """
@@ -27,8 +27,7 @@ SHOP = """
     import anyio.lowlevel
 
     from herdwick.runtime import Child, Context
-    from herdwick.websocket.application import Application
-    from herdwick.websocket.websocket import WebSocket
+    from herdwick.websocket import Application, WebSocket
 
     app = Application()
     broken = []
@@ -221,7 +220,7 @@ def test_a_start_that_hangs_is_interrupted(tmp_path: Path, backend: str) -> None
     source = """
         import sys
         import anyio
-        from herdwick.websocket.application import Application
+        from herdwick.websocket import Application
 
         app = Application()
 
@@ -242,7 +241,7 @@ def test_a_start_that_hangs_is_interrupted(tmp_path: Path, backend: str) -> None
 
 def test_a_start_that_fails_tells_where_in_the_source(tmp_path: Path, backend: str) -> None:
     source = """
-        from herdwick.websocket.application import Application
+        from herdwick.websocket import Application
 
         app = Application()
 

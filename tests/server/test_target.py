@@ -16,12 +16,12 @@ from herdwick.server.target import (
     NeedsFactoryOption,
     Target,
 )
-from herdwick.websocket.application import Application
+from herdwick.websocket import Application
 from tests.server.commands import write
 
 SHOP = """
     from types import SimpleNamespace
-    from herdwick.websocket.application import Application
+    from herdwick.websocket import Application
 
     app = Application()
     admin = Application()

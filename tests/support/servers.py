@@ -32,8 +32,6 @@ class Server:
 
     name: str
     serve: Serve
-    can_pause: bool = False
-    """Whether it slows a client down whose messages are not read."""
     tells_codes: bool = True
     """Whether it tells the application the code that a client closed with."""
     tells_losses: bool = True
@@ -128,6 +126,6 @@ def _url(listening: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-OWN = Server("own", serve, can_pause=True)
+OWN = Server("own", serve)
 UVICORN = Server("uvicorn", uvicorn_server, tells_losses=False)
 HYPERCORN = Server("hypercorn", hypercorn_server, tells_codes=False)
