@@ -102,6 +102,8 @@ class Connection:
 
     def __init__(self, transport: Transport, behaviour: Behaviour, bounds: Bounds) -> None:
         self.name = token_hex(6)
+        self.path = self.name
+        """Its place in the tree; its bare name until it has one."""
         self.terms = TERMS
         self.phase = Phase.HANDSHAKE
         self.ending: Ending | None = None
@@ -114,6 +116,7 @@ class Connection:
         self._inbox = Inbox(bounds.inbox_messages, bounds.inbox_bytes)
         self._pause: Timer | None = None
         self._life: Life | None = None
+        self._error: BaseException | None = None
         self._turns = 0
 
     # ------------------------------------------------------------------ the handler's side
@@ -198,19 +201,19 @@ class Connection:
 
     @property
     def life(self) -> Life:
-        """Its life as an actor, which has begun once its handler runs."""
-        assert self._life is not None
+        """Its life as an actor, from the start of its handler until it is completely gone.
+
+        Raises:
+            ActorStopped: It does not live.
+        """
+        if self._life is None:
+            raise ActorStopped(self.path)
         return self._life
 
     @property
     def error(self) -> BaseException | None:
         """The error that its handler crashed with, if it did."""
-        return None if self._life is None else self._life.error
-
-    @property
-    def path(self) -> str:
-        """Its place in the tree."""
-        return self.name if self._life is None else self._life.slot.path
+        return self._error if self._life is None else self._life.error
 
     def ref(self) -> Ref[Send | Close]:
         """Give an address at which others send to the peer, or close."""
@@ -245,8 +248,9 @@ class Connection:
 
     def embody(self, life: Life) -> Connection:
         """Be the body of the actor: a connection lives once."""
-        self._life = life
+        self._life, self.path = life, life.slot.path
         life.slot.inlet = self
+        life.slot.gone.then(self._let_go)
         return self
 
     def refuse(self) -> None:
@@ -260,6 +264,7 @@ class Connection:
         life.started()
         if life.stopping is not None:
             self.stop()  # told to before its first step: the peer hears why
+            return
         try:
             await self._behaviour.handle(self)
         except BaseException as error:
@@ -279,6 +284,11 @@ class Connection:
         """Do nothing: the handler cleans up in its own `finally`."""
 
     # ------------------------------------------------------------------ ends
+
+    def _let_go(self) -> None:
+        # Its life knows its place, and its place knows it: without this cut, only the garbage
+        # collector would free a connection.
+        self._error, self._life = self.error, None
 
     def _fail(self, error: BaseException) -> None:
         text = f"{type(error).__name__}: {error}" if self._behaviour.debug else ""

@@ -19,14 +19,17 @@ And around it, what the command line does:
 
 from .frames import IllegalCloseCode
 from .listener import Listener, listen, serve
-from .serving import CannotListen, run
+from .serving import CannotListen, NotAnApplication, run
 from .sockets import PortInUse
+from .tls import CertificateUnusable
 from .visit import Served
 
 __all__ = [
     "CannotListen",
+    "CertificateUnusable",
     "IllegalCloseCode",
     "Listener",
+    "NotAnApplication",
     "PortInUse",
     "Served",
     "listen",

@@ -42,6 +42,7 @@ class Options(Namespace):
     factory: bool
     app_dir: Path
     log_level: Level
+    stop_timeout: float
     ssl_certfile: str | None
     ssl_keyfile: str | None
 
@@ -83,6 +84,9 @@ def build_parser() -> ArgumentParser:
     run.add_argument("--factory", action="store_true", help="app is a function that makes it")
     run.add_argument("--app-dir", type=_directory, default=".", help="where to import from")
     run.add_argument("--log-level", choices=get_args(Level), default="info")
+    run.add_argument(
+        "--stop-timeout", type=_seconds, default=30.0, metavar="S", help="for a graceful stop"
+    )
     run.add_argument("--ssl-certfile", metavar="FILE", help="a certificate with its chain, as PEM")
     run.add_argument("--ssl-keyfile", metavar="FILE", help="its key, if it is not in there")
     return parser
@@ -99,6 +103,12 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise ArgumentTypeError(f"{text!r} is no port; give a number from 0 to 65535")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (seconds := float(text)) < float("inf"):
+        raise ArgumentTypeError(f"{text} is no number of seconds above 0")
+    return seconds
 
 
 def _directory(text: str) -> Path:
@@ -126,6 +136,7 @@ def _serve(options: Options) -> int:
         port=options.port,
         ssl=ssl,
         log_level=options.log_level,
+        stop_timeout=options.stop_timeout,
         signals=(signal.SIGTERM,) if options.reloaded else STOP_SIGNALS,
     )
     try:

@@ -69,12 +69,15 @@ class Listener:
             self._hosting.cancel()
 
     async def _stop_gracefully(self) -> None:
+        deadline = anyio.current_time() + self._grace
+        with anyio.CancelScope(deadline=deadline):
+            # Still accepting: a handshake that comes meanwhile is answered with 503.
+            await self._service.app.stop_connections()
         # First the tasks that accept, then the sockets: trio objects to the other order.
         self._accepting.cancel()
         for visit in self._visits:
             visit.stop()
-        with anyio.move_on_after(self._grace):
-            await self._service.app.stop_connections()
+        with anyio.CancelScope(deadline=deadline):
             while self._visits:
                 self._left = anyio.Event()
                 await self._left.wait()

@@ -130,7 +130,11 @@ class Application(Routes):
         return add
 
     def lifespan(self, function: L) -> L:
-        """Run an async generator function around the application: before and after its `yield`."""
+        """Run an async generator function around the application: before and after its `yield`.
+
+        If the actors give up, their error is raised at the `yield`: put what has to be cleaned up
+        into a `finally`.
+        """
         self._lifespans.append(function)
         return function
 

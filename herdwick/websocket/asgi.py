@@ -14,7 +14,6 @@ from herdwick.runtime import Once, Waiter
 from .asgi_types import Event, Receive, Scope, Send
 from .limits import Limits
 
-
 LONGEST_PAUSE: Final = 15.0
 """Seconds that reading may pause: servers do not read pongs meanwhile, and give a peer up after 20
 (uvicorn's `ws_ping_timeout`)."""

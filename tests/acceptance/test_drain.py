@@ -7,6 +7,7 @@ import pytest
 from anyio.abc import TaskStatus
 
 from herdwick import Application, WebSocket
+from herdwick.server import listen
 from tests.acceptance.stage import Stage
 from tests.support.clients import Closed, Peer, Refused, closing, websockets_client
 from tests.support.raw_client import raw_client
@@ -60,6 +61,29 @@ async def test_a_draining_application_refuses_handshakes_with_503(stage: Stage[P
     assert refused.value.status == 503
     assert "retry-after" in refused.value.headers
     assert not app.ready
+
+
+async def test_our_listener_answers_newcomers_with_503_until_all_have_left() -> None:
+    app = Application()
+    own = Stage(OWN, raw_client)
+    may_end = anyio.Event()
+
+    @app.ws("/")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await may_end.wait()
+
+    async with (
+        listen(app) as listener,
+        own.connect(listener.url) as anna,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.stop)
+        assert (await closing(anna)).code == 1012
+        with pytest.raises(Refused, match="503"):
+            async with own.connect(listener.url):
+                pass
+        may_end.set()
 
 
 async def test_what_a_client_said_before_the_stop_can_still_be_read(stage: Stage[Peer]) -> None:

@@ -445,3 +445,31 @@ async def test_a_pool_in_a_tree_stops_in_its_turn() -> None:
         "inside stopped: shutdown",
         "before stopped: shutdown",
     ]
+
+
+# ---------------------------------------------------------------------- refs
+
+
+async def test_a_ref_outlives_the_restart_of_a_supervisor_above_it() -> None:
+    child = Child(Diary, name="kept").named("kept")
+    branch = Supervisor("branch", child, max_restarts=0)
+
+    async with System(Supervisor("root", branch)) as system:
+        ref = system.ref(child)
+        ref.tell(Crash())
+        await settle()
+
+        assert system.ref(child) == ref
+        assert await ref.ask(Incarnation()) == 2
+
+
+async def test_the_ref_of_a_child_that_has_ended_takes_nothing() -> None:
+    child = Child(Diary, name="gone").named("gone").policy(restart="temporary")
+
+    async with running(child) as system:
+        ref = system.ref(child)
+        ref.tell(Quit())
+        await settle()
+
+        assert system.ref(child) == ref
+        assert not ref.tell(Note("too late"))

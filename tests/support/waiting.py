@@ -21,3 +21,17 @@ async def turns(count: int) -> None:
     """Let the others run that many times."""
     for _ in range(count):
         await anyio.lowlevel.checkpoint()
+
+
+async def settled(measure: Callable[[], object]) -> None:
+    """Let the others run until what is measured has stayed the same for 1000 turns.
+
+    Raises:
+        TimeoutError: It went on changing for 10 s.
+    """
+    with anyio.fail_after(10):
+        before, now = None, measure()
+        while before != now:
+            before = now
+            await turns(1000)
+            now = measure()

@@ -73,8 +73,7 @@ async def test_its_websockets_are_connections_of_ours() -> None:
 async def test_it_can_refuse_with_a_response_of_its_own() -> None:
     async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        start = {"type": "websocket.http.response.start", "status": 418, "headers": []}
-        await send(start)
+        await send({"type": "websocket.http.response.start", "status": 418, "headers": []})
         await send({"type": "websocket.http.response.body", "body": b"tea", "more_body": True})
         await send({"type": "websocket.http.response.body", "body": b"pot"})
 

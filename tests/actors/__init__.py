@@ -1,0 +1,1 @@
+"""Tests of the ready-made actors, through their public face."""
