@@ -16,7 +16,7 @@ from anyio.streams.tls import TLSStream
 
 from herdwick.actors import Receiver, Transport
 from herdwick.runtime import Clock
-from herdwick.websocket import Limits, Receive, Scope, Send
+from herdwick.websocket import ASGIReceive, ASGISend, Limits, Scope
 
 from .handshake import Refusal, asks_upgrade, find_refusal
 from .http import HTTPConnection
@@ -38,7 +38,7 @@ class Served(Protocol):
         """What one peer may use."""
         ...
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Answer a plain HTTP request, as ASGI 3."""
         ...
 

@@ -17,7 +17,7 @@ General layout, from the bottom:
 """
 
 from .application import Application, NotRunning
-from .asgi_types import ASGIApp, Receive, Scope, Send
+from .asgi_types import ASGIApp, ASGIReceive, ASGISend, Scope
 from .auth import AuthNotConfigured
 from .binding import BindingError
 from .bound import FromBytes, FromCookie, FromHeader, FromJSON, FromQuery, FromText
@@ -69,6 +69,8 @@ from .websocket import WebSocket
 
 __all__ = [
     "ASGIApp",
+    "ASGIReceive",
+    "ASGISend",
     "Application",
     "AuthNotConfigured",
     "BindingError",
@@ -94,12 +96,10 @@ __all__ = [
     "NotEncodable",
     "NotRunning",
     "Query",
-    "Receive",
     "Request",
     "Response",
     "Routes",
     "Scope",
-    "Send",
     "StaticFiles",
     "UnexpectedMessage",
     "WebSocket",

@@ -32,8 +32,7 @@ from herdwick.runtime import (
 )
 
 from .asgi import drive
-from .asgi_types import ASGIApp, Receive, Scope, Send
-from .asgi_types import Event as ASGIEvent
+from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
 from .dispatch import Dispatcher, ExceptionHandler
 from .files import StaticFiles
 from .http import HTTPError
@@ -234,7 +233,7 @@ class Application(Routes):
 
     # ------------------------------------------------------------------ servers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Serve one ASGI scope: `lifespan`, `http` or `websocket`."""
         match scope["type"]:
             case "http":
@@ -278,7 +277,7 @@ class Application(Routes):
         else:
             slot.gone.then(connection.over.happen)
 
-    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         request = Request(scope, receive, body_bytes=self.limits.body_bytes)
         started = False
 
@@ -297,7 +296,7 @@ class Application(Routes):
             answer = HTTPError(500, repr(error) if self.debug else "").response()
             await answer(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, receive: ASGIReceive, send: ASGISend) -> None:
         """Follow the server's lifespan; an application that fails to start says why."""
         await receive()
         started = False

@@ -11,7 +11,7 @@ import anyio
 from herdwick.actors import Connection, Data, RawHeaders
 from herdwick.runtime import Once, Waiter
 
-from .asgi_types import Event, Receive, Scope, Send
+from .asgi_types import ASGIEvent, ASGIReceive, ASGISend, Scope
 from .limits import Limits
 
 LONGEST_PAUSE: Final = 15.0
@@ -21,8 +21,8 @@ LONGEST_PAUSE: Final = 15.0
 
 async def drive(
     scope: Scope,
-    receive: Receive,
-    send: Send,
+    receive: ASGIReceive,
+    send: ASGISend,
     connect: Callable[[Scope, ASGITransport], Connection],
     limits: Limits,
 ) -> None:
@@ -48,7 +48,7 @@ async def drive(
         connection.disconnected(1006, "the server dropped the connection")
 
 
-async def _read(receive: Receive, connection: Connection, transport: ASGITransport) -> None:
+async def _read(receive: ASGIReceive, connection: Connection, transport: ASGITransport) -> None:
     try:
         while (event := await receive())["type"] == "websocket.receive":
             text = event.get("text")
@@ -61,7 +61,7 @@ async def _read(receive: Receive, connection: Connection, transport: ASGITranspo
     transport.abort()
 
 
-async def _write(transport: ASGITransport, send: Send, connection: Connection) -> None:
+async def _write(transport: ASGITransport, send: ASGISend, connection: Connection) -> None:
     try:
         while (event := await transport.next_event()) is not None:
             await send(event)
@@ -83,7 +83,7 @@ class ASGITransport:
         """The server has told the end of the connection."""
         extensions = cast("dict[str, object]", scope.get("extensions") or {})
         self._can_respond = "websocket.http.response" in extensions
-        self._events: deque[tuple[Event, int]] = deque()
+        self._events: deque[tuple[ASGIEvent, int]] = deque()
         self._bytes = 0
         self._most_bytes = most_bytes
         self._writer = Waiter()
@@ -150,7 +150,7 @@ class ASGITransport:
         while self._paused and not self._over:
             await self._reader.wait()
 
-    async def next_event(self) -> Event | None:
+    async def next_event(self) -> ASGIEvent | None:
         """Wait for the next event to send; None after the last one."""
         while not self._events:
             if self._over:
@@ -161,7 +161,7 @@ class ASGITransport:
         self._wake_senders()
         return event
 
-    def _put(self, event: Event, size: int = 0) -> None:
+    def _put(self, event: ASGIEvent, size: int = 0) -> None:
         if not self._over:
             self._events.append((event, size))
             self._bytes += size

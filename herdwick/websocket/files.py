@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
-from .asgi_types import Receive, Scope, Send
+from .asgi_types import ASGIReceive, ASGISend, Scope
 from .headers import HeaderFields, Headers
 from .http import Body, HTTPError, Response
 
@@ -72,7 +72,7 @@ class FileResponse(Response):
         super().__init__(200, headers)
         self.path = Path(path)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Send the file, a part of it, or that it has not changed.
 
         Raises:
@@ -133,7 +133,7 @@ class StaticFiles:
         if max_age is not None:
             self._headers["cache-control"] = f"public, max-age={max_age}"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Answer a request with a file, or with 404 or 405."""
         if scope["type"] != "http":  # a handshake that has come astray: answered with 403
             await send({"type": "websocket.close", "code": 1000, "reason": ""})

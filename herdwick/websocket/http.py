@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import anyio
 
-from .asgi_types import Receive, Scope, Send
+from .asgi_types import ASGIReceive, ASGISend, Scope
 from .codec import encode_json
 from .headers import HeaderFields, InvalidHeader, ResponseHeaders, encode_field
 
@@ -71,7 +71,7 @@ class Response:
         """What the answer says beside its length, which is added when it is sent."""
         self.body = body
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Send the answer; that the client is gone is no error.
 
         Cancelling it leaves a part of the answer unsent, and closes the body.
@@ -129,7 +129,7 @@ class Response:
         parts += [flag for flag, is_set in (("Secure", secure), ("HttpOnly", http_only)) if is_set]
         self.headers.add("set-cookie", "; ".join(parts))
 
-    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _send(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await _deliver(send, self._start())
         if scope["method"] == "HEAD" or self.status in _BODILESS:
             await _deliver(send, _piece(b"", more=False))
@@ -150,7 +150,7 @@ class _ClientGone(Exception):
     pass
 
 
-async def _stream(body: AsyncIterator[bytes], receive: Receive, send: Send) -> None:
+async def _stream(body: AsyncIterator[bytes], receive: ASGIReceive, send: ASGISend) -> None:
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
@@ -164,14 +164,14 @@ async def _stream(body: AsyncIterator[bytes], receive: Receive, send: Send) -> N
         raise failure
 
 
-async def _send_pieces(body: AsyncIterator[bytes], send: Send) -> None:
+async def _send_pieces(body: AsyncIterator[bytes], send: ASGISend) -> None:
     async for piece in body:
         if piece:
             await _deliver(send, _piece(piece, more=True))
     await _deliver(send, _piece(b"", more=False))
 
 
-async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+async def _cancel_when_gone(receive: ASGIReceive, scope: anyio.CancelScope) -> None:
     rest = True
     while True:
         try:
@@ -187,7 +187,7 @@ async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
         rest = event.get("more_body", False)
 
 
-async def _deliver(send: Send, event: dict[str, object]) -> None:
+async def _deliver(send: ASGISend, event: dict[str, object]) -> None:
     try:
         await send(event)
     except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:

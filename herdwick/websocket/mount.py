@@ -6,7 +6,7 @@ from typing import cast
 
 from herdwick.actors import Connection
 
-from .asgi_types import ASGIApp, Event, Receive, Scope, Send
+from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
 from .http import Response
 
 
@@ -52,7 +52,7 @@ class Mounted(Response):
         self._app = app
         self._prefix = prefix
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Let the mounted application answer."""
         await self._app(inner_scope(scope, self._prefix), receive, send)
 
@@ -69,10 +69,10 @@ class _Socket:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._connected = False
-        self._refusal: Event = {}
+        self._refusal: ASGIEvent = {}
         self._body = b""
 
-    async def receive(self) -> Event:
+    async def receive(self) -> ASGIEvent:
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
@@ -83,7 +83,7 @@ class _Socket:
         assert ending is not None
         return {"type": "websocket.disconnect", "code": ending.code, "reason": ending.reason}
 
-    async def send(self, event: Event) -> None:
+    async def send(self, event: ASGIEvent) -> None:
         match event["type"]:
             case "websocket.accept":
                 self._connection.accept(event.get("subprotocol"), list(event.get("headers", ())))

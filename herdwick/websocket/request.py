@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import parse_qsl, quote, unquote
 
-from .asgi_types import Receive, Scope
+from .asgi_types import ASGIReceive, Scope
 from .codec import decode_json
 from .errors import InvalidMessage
 from .headers import Headers
@@ -73,7 +73,7 @@ class Request:
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive | None = None, *, body_bytes: int = MIB
+        self, scope: Scope, receive: ASGIReceive | None = None, *, body_bytes: int = MIB
     ) -> None:
         self.scope = scope
         self.body_bytes = body_bytes

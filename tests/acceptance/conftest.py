@@ -7,7 +7,7 @@ import pytest
 from tests.acceptance.stage import Stage
 from tests.support.clients import Connect, Peer, aiohttp_client, httpx_ws_client, websockets_client
 from tests.support.raw_client import RawPeer, raw_client
-from tests.support.servers import HYPERCORN, OWN, UVICORN, Server
+from tests.support.servers import HYPERCORN, OWN, RUN, UVICORN, Server
 
 
 def on_stage(
@@ -22,7 +22,7 @@ STAGES = [
     on_stage(OWN, websockets_client, "websockets"),
     on_stage(OWN, aiohttp_client, "aiohttp"),
     on_stage(UVICORN, websockets_client, "websockets"),
-    on_stage(UVICORN, httpx_ws_client, "httpx_ws"),
+    on_stage(RUN, httpx_ws_client, "httpx_ws"),
     on_stage(HYPERCORN, httpx_ws_client, "httpx_ws", asyncio_only=False),
 ]
 RAW_STAGES = [

@@ -17,13 +17,13 @@ from herdwick import Application, WebSocket
 from tests.acceptance.stage import Stage
 from tests.support.clients import closing
 from tests.support.raw_client import RawPeer, raw_client
-from tests.support.servers import OWN, UVICORN
+from tests.support.servers import OWN, RUN
 from tests.support.waiting import until
 
 CROWD = 1000
 SERVERS: list[Any] = [
     pytest.param(Stage(OWN, raw_client), id="own"),
-    pytest.param(Stage(UVICORN, raw_client), id="uvicorn", marks=pytest.mark.asyncio_only),
+    pytest.param(Stage(RUN, raw_client), id="uvicorn", marks=pytest.mark.asyncio_only),
 ]
 
 

@@ -1,20 +1,24 @@
 """Shutdown: every client sees 1012, newcomers 503, and handlers come to their end."""
 
+from functools import partial
 from logging import ERROR
+from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import TaskStatus
 
-from herdwick import Application, WebSocket
+from herdwick import Application, Limits, WebSocket
 from herdwick.server import listen
 from tests.acceptance.stage import Stage
 from tests.support.clients import Closed, Peer, Refused, closing, websockets_client
-from tests.support.raw_client import raw_client
-from tests.support.servers import OWN, UVICORN
+from tests.support.raw_client import RawPeer, raw_client
+from tests.support.servers import OWN, RUN, UVICORN
+from tests.support.waiting import turns
 
-STOPPING_WITH_1012 = [
+STOPPING_WITH_1012: list[Any] = [
     pytest.param(Stage(OWN, raw_client), id="own"),
+    pytest.param(Stage(RUN, raw_client), id="run", marks=pytest.mark.asyncio_only),
     pytest.param(Stage(UVICORN, websockets_client), id="uvicorn", marks=pytest.mark.asyncio_only),
 ]
 
@@ -137,4 +141,38 @@ async def test_a_server_that_stops_closes_its_connections_with_1012(
         assert ended.is_set()
 
     assert [one.code for one in closed] == [1012, 1012]
+    assert [record for record in caplog.records if record.levelno >= ERROR] == []
+
+
+@pytest.mark.parametrize("stage", STOPPING_WITH_1012[:2])
+async def test_clients_that_neither_read_nor_leave_keep_no_server_from_stopping(
+    stage: Stage[RawPeer], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Application(limits=Limits(send_timeout=1000, close_timeout=0.05))
+    ended: list[str] = []
+
+    @app.ws("/")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            while True:
+                await websocket.send_bytes(bytes(100_000))
+        finally:
+            ended.append(websocket.id)
+
+    async def visit(url: str, *, say_goodbye: bool, task_status: TaskStatus[None]) -> None:
+        async with stage.connect(url) as peer:
+            if say_goodbye:
+                await peer.close()
+            task_status.started()
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as visitors:
+        async with stage.serve(app) as url:
+            await visitors.start(partial(visit, url, say_goodbye=False))
+            await visitors.start(partial(visit, url, say_goodbye=True))
+            await turns(1000)
+        visitors.cancel_scope.cancel()
+
+    assert len(ended) == 2
     assert [record for record in caplog.records if record.levelno >= ERROR] == []

@@ -11,7 +11,7 @@ from herdwick import (
     WebSocketDisconnectError,
     WebSocketState,
 )
-from herdwick.websocket import Receive, Scope, Send
+from herdwick.websocket import ASGIReceive, ASGISend, Scope
 from tests.acceptance.stage import P, Stage
 from tests.support.clients import Peer, Refused, websockets_client
 from tests.support.raw_client import RawPeer
@@ -188,7 +188,7 @@ async def test_a_server_that_lacks_the_extension_refuses_with_403() -> None:
     async def handler(websocket: WebSocket) -> None:
         await websocket.reject(429, body="slow down")
 
-    async def without_extension(scope: Scope, receive: Receive, send: Send) -> None:
+    async def without_extension(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await app({**scope, "extensions": {}}, receive, send)
 
     async with uvicorn_server(without_extension) as url:

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket as StarletteWebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from herdwick import Application, Limits, WebSocket
-from herdwick.websocket import ASGIApp, Receive, Scope, Send
+from herdwick.websocket import ASGIApp, ASGIReceive, ASGISend, Scope
 from tests.acceptance.stage import PATIENCE, Stage
 from tests.support.clients import Closed, Peer, Refused, closing, httpx_ws_client
 from tests.support.raw_client import raw_client
@@ -275,7 +275,7 @@ async def test_it_gives_the_connection_back_to_its_server_as_soon_as_it_has_ende
         elif end == "wait":
             await websocket.wait_closed()
 
-    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+    async def watched(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await app(scope, receive, send)
         if scope["type"] == "websocket":
             returned.set()

@@ -16,11 +16,11 @@ BOUNDS = Bounds(inbox_messages=4, inbox_bytes=100, pause_timeout=3600, send_time
 class FakeTransport:
     """What carries a connection: a journal of orders, and an outbox with a bound."""
 
-    def __init__(self, *, longest_pause: float = float("inf")) -> None:
+    def __init__(self, *, most: int = 1000, longest_pause: float = float("inf")) -> None:
         self.longest_pause = longest_pause
         self.journal: list[str] = []
         self.outbox: list[Data] = []
-        self.most = 1000
+        self.most = most
         self._room = Once()
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
@@ -83,6 +83,7 @@ async def connected(
     handle: Handler,
     *,
     bounds: Bounds = BOUNDS,
+    outbox: int = 1000,
     longest_pause: float = float("inf"),
     debug: bool = False,
     cancel_on_disconnect: bool = False,
@@ -94,11 +95,11 @@ async def connected(
         handle=handle, encode=to_text, debug=debug, cancel_on_disconnect=cancel_on_disconnect
     )
     async with System(Supervisor("root", pool)) as system:
-        transport = FakeTransport(longest_pause=longest_pause)
+        transport, events = FakeTransport(most=outbox, longest_pause=longest_pause), Events(system)
         connection = Connection(transport, behaviour, bounds)
         connection.terms = replace(connection.terms, grace=grace)
         slot = system.spawn(pool, connection)
-        yield Line(system, pool, slot, connection, transport, Events(system))
+        yield Line(system, pool, slot, connection, transport, events)
 
 
 def bounded(**changes: float) -> Bounds:

@@ -385,8 +385,7 @@ async def test_send_beyond_the_bound_waits_for_room() -> None:
         assert await connection.send("one too many")
         journal.append("went on")
 
-    async with connected(send) as line:
-        line.transport.most = 0
+    async with connected(send, outbox=0) as line:
         await settle()
         assert (line.transport.outbox, journal) == (["one too many"], [])
 
@@ -403,8 +402,7 @@ async def test_a_peer_that_takes_nothing_is_closed_with_1013() -> None:
         results.append(await connection.send("one too many"))
         results.append(await connection.send("never sent"))
 
-    async with connected(send, bounds=bounded(send_timeout=0)) as line:
-        line.transport.most = 0
+    async with connected(send, outbox=0, bounds=bounded(send_timeout=0)) as line:
         await line.over()
 
         assert results == [False, False]
@@ -419,8 +417,7 @@ async def test_a_send_that_waits_learns_of_the_end() -> None:
         connection.accept(None, ())
         results.append(await connection.send("one too many"))
 
-    async with connected(send) as line:
-        line.transport.most = 0
+    async with connected(send, outbox=0) as line:
         await settle()
         line.connection.disconnected(1006, "")
         line.transport.drain()
@@ -449,8 +446,7 @@ async def test_a_handler_that_sends_all_the_time_lets_others_run() -> None:
         while await connection.send("x"):
             pass
 
-    async with connected(send) as line:
-        line.transport.most = 1 << 40
+    async with connected(send, outbox=1 << 40) as line:
         await settle_busy()
         line.connection.disconnected(1006, "")
 

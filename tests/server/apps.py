@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from herdwick.actors import Data, Transport
-from herdwick.websocket import ASGIApp, Limits, Receive, Scope, Send
+from herdwick.websocket import ASGIApp, ASGIReceive, ASGISend, Limits, Scope
 
 
 @dataclass
@@ -50,7 +50,7 @@ def echo(conversation: Conversation) -> None:
     conversation.transport.accept(None, [])
 
 
-async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+async def hello(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     """Answer every request with its method and its body."""
     body = b""
     more = True
@@ -80,7 +80,7 @@ class FakeApp:
         self._on_connect = on_connect
         self._http = http
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await self._http(scope, receive, send)
 
     def connect(self, scope: Scope, transport: Transport) -> Conversation:

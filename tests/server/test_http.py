@@ -5,14 +5,14 @@ import pytest
 
 from herdwick.server import serve
 from herdwick.server.exchange import ClientGone
-from herdwick.websocket import ASGIApp, Limits, Receive, Scope, Send
+from herdwick.websocket import ASGIApp, ASGIReceive, ASGISend, Limits, Scope
 from tests.server.apps import FakeApp, hello
 from tests.server.wire import Wire, connected
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-async def respond(send: Send, *parts: bytes, status: int = 200) -> None:
+async def respond(send: ASGISend, *parts: bytes, status: int = 200) -> None:
     await send({"type": "http.response.start", "status": status, "headers": []})
     for part in parts:
         await send({"type": "http.response.body", "body": part, "more_body": True})
@@ -47,7 +47,7 @@ async def test_head_has_the_length_and_no_body() -> None:
 
 
 async def test_a_streamed_answer_is_chunked() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await respond(send, b"one", b"two")
 
     async with serve(FakeApp(http=app)) as url, connected(url) as wire:
@@ -63,7 +63,7 @@ async def test_a_streamed_body_arrives_part_by_part() -> None:
     got = anyio.Event()
     parts: list[bytes] = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         more = True
         while more:
             event = await receive()
@@ -96,7 +96,7 @@ async def test_a_client_that_waits_for_100_gets_it_once_the_body_is_read() -> No
 
 
 async def test_a_body_that_nobody_reads_ends_the_connection_after_the_answer() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await respond(send, status=413)
 
     async with serve(FakeApp(http=app)) as url, connected(url) as wire:
@@ -163,29 +163,29 @@ async def test_an_idle_connection_is_closed_at_the_same_deadline() -> None:
 # What applications do wrong.
 
 
-async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+async def fails(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     raise ValueError("a secret")
 
 
-async def exits(scope: Scope, receive: Receive, send: Send) -> None:
+async def exits(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     raise SystemExit(3)
 
 
-async def answers_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+async def answers_nothing(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     return
 
 
-async def injects(scope: Scope, receive: Receive, send: Send) -> None:
+async def injects(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     headers = [(b"x", b"a\r\nb: c")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def only_starts(scope: Scope, receive: Receive, send: Send) -> None:
+async def only_starts(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     raise ValueError("a secret")
 
 
-async def starts_with_the_body(scope: Scope, receive: Receive, send: Send) -> None:
+async def starts_with_the_body(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     await send({"type": "http.response.body"})
 
 
@@ -210,7 +210,7 @@ async def test_an_application_that_fails_before_its_answer_is_500_without_a_word
 async def test_an_application_that_fails_within_its_answer_is_cut(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
         raise ValueError("a bug")
@@ -229,7 +229,7 @@ async def test_an_application_that_fails_within_its_answer_is_cut(
 async def test_a_client_that_leaves_is_a_disconnect() -> None:
     started, left = anyio.Event(), anyio.Event()
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         assert (await receive())["more_body"] is False
         started.set()
         assert (await receive())["type"] == "http.disconnect"
@@ -246,7 +246,7 @@ async def test_a_client_that_leaves_is_a_disconnect() -> None:
 async def test_a_client_that_leaves_in_its_body_is_a_disconnect() -> None:
     started, left = anyio.Event(), anyio.Event()
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await receive()
         started.set()
         assert (await receive())["type"] == "http.disconnect"
@@ -263,7 +263,7 @@ async def test_a_client_that_leaves_in_its_body_is_a_disconnect() -> None:
 async def test_a_client_that_does_not_read_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     gone = anyio.Event()
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         try:
             await respond(send, *[bytes(1 << 20)] * 64)
         except ClientGone:
@@ -281,7 +281,7 @@ async def test_a_client_that_does_not_read_is_given_up(caplog: pytest.LogCapture
 async def test_a_disconnect_comes_after_the_answer_too() -> None:
     ends: list[object] = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await hello(scope, receive, send)
         ends.append((await receive())["type"])
 

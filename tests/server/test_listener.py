@@ -9,7 +9,7 @@ import pytest
 
 from herdwick.server import Listener, PortInUse, listen, serve
 from herdwick.server.sockets import Address, accept_forever, base_url, bind
-from herdwick.websocket import Limits, Receive, Scope, Send
+from herdwick.websocket import ASGIReceive, ASGISend, Limits, Scope
 from tests.server.apps import Conversation, FakeApp, accept, echo, hello
 from tests.server.wire import close, connected, text
 
@@ -23,7 +23,7 @@ class Waiting:
         self.asked = anyio.Event()
         self.answer = anyio.Event()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         self.asked.set()
         await self.answer.wait()
         await hello(scope, receive, send)

@@ -17,7 +17,8 @@ import trio
 import uvicorn
 
 from herdwick import Application, serve
-from herdwick.websocket import ASGIApp, Receive, Scope, Send
+from herdwick.server.uvicorn import serve_by_uvicorn
+from herdwick.websocket import ASGIApp, ASGIReceive, ASGISend, Scope
 
 
 class Serve(Protocol):
@@ -81,11 +82,19 @@ async def _run_uvicorn(server: uvicorn.Server, listening: socket.socket) -> None
 
 
 @asynccontextmanager
+async def run_server(app: Application) -> AsyncGenerator[str]:
+    """Serve as `herdwick run` does on asyncio: by uvicorn, with an end of ours."""
+    with _listening() as listening:
+        async with serve_by_uvicorn(app, [listening]) as url:
+            yield url
+
+
+@asynccontextmanager
 async def hypercorn_server(app: ASGIApp) -> AsyncGenerator[str]:
     """Serve under hypercorn, on either backend."""
     started, stop = anyio.Event(), anyio.Event()
 
-    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+    async def watched(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         async def watched_send(event: Any) -> None:
             await send(event)
             if event["type"] == "lifespan.startup.complete":
@@ -127,5 +136,6 @@ def _url(listening: socket.socket) -> str:
 
 
 OWN = Server("own", serve)
+RUN = Server("run", run_server, tells_losses=False)
 UVICORN = Server("uvicorn", uvicorn_server, tells_losses=False)
 HYPERCORN = Server("hypercorn", hypercorn_server, tells_codes=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 
-from herdwick.websocket.asgi_types import ASGIApp, Event, Scope
+from herdwick.websocket.asgi_types import ASGIApp, ASGIEvent, Scope
 from herdwick.websocket.request import Request
 
 RawHeaders = Sequence[tuple[str, str]]
@@ -44,7 +44,7 @@ def post(
 
 def client(*pieces: bytes, leaves: bool = False) -> "Client":
     """Return a client that sends a body in these pieces, and leaves in between or never."""
-    events: list[Event] = [
+    events: list[ASGIEvent] = [
         {"type": "http.request", "body": piece, "more_body": leaves or number < len(pieces)}
         for number, piece in enumerate(pieces or (b"",), 1)
     ]
@@ -55,17 +55,17 @@ def client(*pieces: bytes, leaves: bool = False) -> "Client":
 class Client:
     """The client's side of an exchange; it waits for the answer once it has sent all."""
 
-    events: list[Event] = field(default_factory=list[Event])
-    sent: list[Event] = field(default_factory=list[Event])
-    on_send: Callable[[Event], Awaitable[None]] | None = None
+    events: list[ASGIEvent] = field(default_factory=list[ASGIEvent])
+    sent: list[ASGIEvent] = field(default_factory=list[ASGIEvent])
+    on_send: Callable[[ASGIEvent], Awaitable[None]] | None = None
 
-    async def receive(self) -> Event:
+    async def receive(self) -> ASGIEvent:
         await anyio.lowlevel.checkpoint()
         if not self.events:
             await anyio.sleep_forever()
         return self.events.pop(0)
 
-    async def send(self, event: Event) -> None:
+    async def send(self, event: ASGIEvent) -> None:
         await anyio.lowlevel.checkpoint()
         if self.on_send is not None:
             await self.on_send(event)

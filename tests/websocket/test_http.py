@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from herdwick.websocket import http
-from herdwick.websocket.asgi_types import Event
+from herdwick.websocket.asgi_types import ASGIEvent
 from herdwick.websocket.headers import InvalidHeader
 from herdwick.websocket.http import HTTPError, Response, to_response
 from tests.websocket.exchange import Client, answer_of, ask, client, http_scope
@@ -149,7 +149,7 @@ async def test_a_stream_that_waits_ends_when_the_client_leaves() -> None:
 
 
 async def test_a_stream_ends_when_listening_to_the_client_fails() -> None:
-    async def receive() -> Event:
+    async def receive() -> ASGIEvent:
         raise anyio.ClosedResourceError
 
     body, peer = Numbers(waits=True), client()
@@ -160,7 +160,7 @@ async def test_a_stream_ends_when_listening_to_the_client_fails() -> None:
 
 
 async def test_a_server_that_repeats_the_end_of_the_request_does_no_harm() -> None:
-    async def receive() -> Event:
+    async def receive() -> ASGIEvent:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     peer = client()
@@ -172,7 +172,7 @@ async def test_a_server_that_repeats_the_end_of_the_request_does_no_harm() -> No
 
 @pytest.mark.parametrize("error", [OSError, anyio.BrokenResourceError, anyio.ClosedResourceError])
 async def test_a_client_that_is_gone_is_no_error(error: type[Exception]) -> None:
-    async def fail(event: Event) -> None:
+    async def fail(event: ASGIEvent) -> None:
         raise error
 
     body = Numbers(waits=True)

@@ -6,10 +6,10 @@ import pytest
 
 from herdwick import Application, Response, WebSocket, WebSocketDisconnectError, text
 from herdwick.testing import TestClient
-from herdwick.websocket import Receive, Scope, Send
+from herdwick.websocket import ASGIReceive, ASGISend, Scope
 
 
-async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+async def inner(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     """Answer with the path, and echo."""
     seen = f"{scope['root_path']} {scope['path']}"
     if scope["type"] == "http":
@@ -71,7 +71,7 @@ async def test_its_websockets_are_connections_of_ours() -> None:
 
 
 async def test_it_can_refuse_with_a_response_of_its_own() -> None:
-    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    async def refusing(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await receive()
         await send({"type": "websocket.http.response.start", "status": 418, "headers": []})
         await send({"type": "websocket.http.response.body", "body": b"tea", "more_body": True})
