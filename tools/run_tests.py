@@ -81,7 +81,7 @@ def tests_on(version: str, *pip_arguments: str, name: str) -> Run:
     venv = f".venv-{name}"
     group = ["--editable", ".", "--group", "test"]
     setup = ["tools/environment", venv, found.stdout.strip(), "test", *group, *pip_arguments]
-    return Run(name, [setup, pytest(venv, name, "-m", "not browser")])
+    return Run(name, [setup, pytest(venv, name, "-m", "not browser and not heavy")])
 
 
 def pytest(venv: str, name: str, *arguments: str) -> Command:

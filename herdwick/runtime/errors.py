@@ -6,8 +6,8 @@ AskError
 │   ├── Restarting             it comes back in a moment
 │   └── MailboxFull            too many messages wait already
 └── Unanswered                 it may have been handled
-├── Crashed                it failed before it answered
-└── AskTimeout             it did not answer in time (a TimeoutError)
+    ├── Crashed                it failed before it answered
+    └── AskTimeout             it did not answer in time (a TimeoutError)
 Rejected                       it answered: no
 StartFailed                    a child did not start
 RestartLimitReached            a child kept failing, so its supervisor gave up

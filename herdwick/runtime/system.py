@@ -55,6 +55,8 @@ class System:
         self._root = root
         self._failure: BaseException | None = None
         self._shared: Surroundings | None = None
+        self._ticking: anyio.CancelScope | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Start the tree; cancelling it stops what has started."""
@@ -168,20 +170,17 @@ class System:
 
     def _start_ticking(self) -> None:
         """Run the timers; graces depend on them, so whoever ends them starts them again."""
-        self._ticking = anyio.CancelScope(shield=True)
-        name = f"{self._root.name}:timers"
-        self._nursery.spawn(self._tick, copy_context(), name, self._ticked)
+        if not self._closed:
+            name = f"{self._root.name}:timers"
+            self._nursery.spawn(self._tick, copy_context(), name, self._start_ticking)
 
     async def _tick(self) -> None:
         try:
-            with self._ticking:
-                await self.timers.run()
+            with anyio.CancelScope(shield=True) as self._ticking:
+                if not self._closed:
+                    await self.timers.run()
         except (SystemExit, KeyboardInterrupt) as error:
             self._fail(error)
-
-    def _ticked(self) -> None:
-        if not self._ticking.cancel_called:
-            self._start_ticking()
 
     def _root_ended(self, life: Life) -> None:
         life.slot.vacate()
@@ -202,5 +201,7 @@ class System:
         try:
             await persist(self._life.over.wait)
         finally:
-            self._ticking.cancel()
+            self._closed = True
+            if self._ticking is not None:
+                self._ticking.cancel()
             await self._open.__aexit__(None, None, None)

@@ -2,7 +2,7 @@
 
 The layers, from the sockets inwards:
 
-    listener     binds, accepts, stops gracefully
+    listener     binds, accepts, stops gracefully; `hosting` keeps it in the background
     visit        one TCP connection: TLS, then HTTP requests, then perhaps a WebSocket
     http         HTTP/1.1 over h11; `exchange` is one request as ASGI events
     streams      drives one WebSocket over a byte stream; `ticker` keeps the deadlines

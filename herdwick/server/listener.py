@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from herdwick.runtime import current_clock
 
 from .contain import contained
+from .hosting import hosted
 from .scope import Peers
 from .sockets import Address, accept_forever, address_of, base_url, bind, close_all
 from .ticker import Ticker
@@ -130,29 +131,11 @@ async def listen(
         async with app.running():
             clock = current_clock()
             service = Service(app, Ticker(clock), clock, ssl)
-            async with _hosted(Listener(service, bound, grace)) as listener:
+            listener = Listener(service, bound, grace)
+            async with hosted(listener):
                 yield listener
     finally:
         close_all(bound)
-
-
-@asynccontextmanager
-async def _hosted(listener: Listener) -> AsyncGenerator[Listener, None]:
-    failure: BaseException | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.host)
-        try:
-            await listener.ready.wait()
-            yield listener
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as error:
-            failure = error  # raised below: a task group would wrap it into a group
-        finally:
-            with anyio.CancelScope(shield=True):
-                await listener.stop()
-    if failure is not None:
-        raise failure
 
 
 @asynccontextmanager

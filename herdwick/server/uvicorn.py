@@ -11,6 +11,7 @@ import anyio
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from .hosting import hosted
 from .sockets import base_url, close_all
 from .visit import Served
 
@@ -26,9 +27,12 @@ LOOK_EVERY: Final = 0.02
 class Server(uvicorn.Server):
     """Uvicorn's server, without its handling of signals, and with an end of ours."""
 
-    def __init__(self, app: Served, config: uvicorn.Config) -> None:
+    def __init__(
+        self, app: Served, sockets: Sequence[socket.socket], config: uvicorn.Config
+    ) -> None:
         super().__init__(config)
-        self.listening = anyio.Event()
+        self._sockets = sockets
+        self.ready = anyio.Event()
         self._app = app
 
     @contextmanager
@@ -39,15 +43,15 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and tell so."""
         await super().startup(sockets)
-        self.listening.set()
+        self.ready.set()
 
-    async def host(self, sockets: Sequence[socket.socket]) -> None:
+    async def host(self) -> None:
         """Serve until `stop`.
 
         Shielded: cancelling uvicorn's `serve` leaks its port, its connections and its tasks.
         """
         with anyio.CancelScope(shield=True):
-            await self.serve(list(sockets))
+            await self.serve(list(self._sockets))
 
     async def stop(self) -> None:
         """Close the WebSockets with 1012, and let uvicorn end.
@@ -88,29 +92,10 @@ async def serve_by_uvicorn(
     """
     try:
         url = base_url(sockets[0], secure=ssl is not None)
-        async with app.running(), _hosted(Server(app, _config(app, ssl)), sockets):
+        async with app.running(), hosted(Server(app, sockets, _config(app, ssl))):
             yield url
     finally:
         close_all(sockets)
-
-
-@asynccontextmanager
-async def _hosted(server: Server, sockets: Sequence[socket.socket]) -> AsyncGenerator[None]:
-    failure: BaseException | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.host, sockets)
-        try:
-            await server.listening.wait()
-            yield
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as error:
-            failure = error  # raised below: a task group would wrap it into a group
-        finally:
-            with anyio.CancelScope(shield=True):
-                await server.stop()
-    if failure is not None:
-        raise failure
 
 
 def _config(app: Served, ssl: tls.SSLContext | None) -> uvicorn.Config:

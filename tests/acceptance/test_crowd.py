@@ -93,6 +93,7 @@ async def close(peer: RawPeer) -> None:
     assert (await closing(peer)).code == 1000
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("_enough_descriptors")
 @pytest.mark.parametrize("leave", [close, RawPeer.drop])
 @pytest.mark.parametrize("stage", SERVERS)

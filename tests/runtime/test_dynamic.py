@@ -296,6 +296,7 @@ async def test_a_child_that_comes_back_runs_in_its_supervisors_context_too() -> 
         assert await slot.ref().ask(Where()) == "the system's 2"
 
 
+@pytest.mark.heavy
 async def test_ten_thousand_children_start_answer_and_stop() -> None:
     rooms = Dynamic("rooms", Diary)
     async with running(rooms) as system:

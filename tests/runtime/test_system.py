@@ -254,6 +254,30 @@ async def test_graces_elapse_although_somebody_has_cancelled_the_timers() -> Non
     assert events.kinds()[0] == "root/Diary 1 killed"
 
 
+def test_a_system_needs_nothing_of_anyio_around_it() -> None:
+    journal: list[str] = []
+    child, rooms = Child(Diary, journal).policy(grace=0), Dynamic("rooms", Diary)
+
+    async def main() -> None:
+        async with running(child, rooms) as system:
+            loop, spawned = asyncio.get_running_loop(), asyncio.Event()
+            system.ref(child).tell(Hang())
+
+            def spawn() -> None:
+                system.spawn(rooms, rooms.child())
+                spawned.set()
+
+            loop.call_soon(spawn)
+            await spawned.wait()
+            task_named("root:timers").cancel()  # they start again, from a callback
+            await settle()
+            assert len(system.pool(rooms)) == 1
+
+    asyncio.run(main())
+
+    assert journal == ["diary started", "diary was cancelled", "diary stopped: killed"]
+
+
 async def test_a_timer_that_ends_the_program_stops_everything_in_order() -> None:
     journal: list[str] = []
 

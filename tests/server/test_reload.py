@@ -9,6 +9,8 @@ from websockets.sync.client import connect
 
 from tests.server.commands import herdwick, write
 
+pytestmark = pytest.mark.heavy
+
 SOURCE = """
     from herdwick.websocket import Application, WebSocket
 

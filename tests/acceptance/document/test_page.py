@@ -1,9 +1,16 @@
 """The document is read whole: no block of it goes without a test."""
 
+import hashlib
 import re
 from pathlib import Path
 
 from tests.acceptance.document.page import BLOCKS, DOCUMENT, RENAMED
+
+OWNERS = "eab47d6a5cdda6b0dc8e01d1e0467ebf7d2869c1cfda6c43ec30b89648a5f6ba"
+
+
+def test_the_document_is_the_owners_word_for_word() -> None:
+    assert hashlib.sha256(DOCUMENT.read_bytes()).hexdigest() == OWNERS
 
 
 def test_every_block_of_the_document_is_found() -> None:
