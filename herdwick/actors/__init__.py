@@ -8,7 +8,7 @@ General layout:
 """
 
 from .connection import Behaviour, Bounds, Close, Connection, Ending, Phase, Send
-from .transport import Data, RawHeaders, Receiver, Transport
+from .transport import Data, RawHeaders, Receiver, Transport, size_of
 
 __all__ = [
     "Behaviour",
@@ -22,4 +22,5 @@ __all__ = [
     "Receiver",
     "Send",
     "Transport",
+    "size_of",
 ]

@@ -254,7 +254,7 @@ class Connection:
         return self
 
     def refuse(self) -> None:
-        """Be no actor: there is none to run it, so its handshake is answered with 503."""
+        """Be no actor, or none any more: a handshake that waits is answered with 503."""
         self.reject(503, [(b"retry-after", b"5")])
         self.over.happen()
 

@@ -4,7 +4,7 @@ from collections import deque
 
 from herdwick.runtime import Waiter
 
-from .transport import Data
+from .transport import Data, size_of
 
 
 class Inbox:
@@ -42,13 +42,13 @@ class Inbox:
     def put(self, data: Data) -> None:
         """Append a message and wake the reader."""
         self._messages.append(data)
-        self._bytes += len(data)
+        self._bytes += size_of(data)
         self._reader.wake()
 
     def get(self) -> Data:
         """Remove the oldest message."""
         data = self._messages.popleft()
-        self._bytes -= len(data)
+        self._bytes -= size_of(data)
         return data
 
     def clear(self) -> None:

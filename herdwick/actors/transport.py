@@ -10,6 +10,11 @@ RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Header fields as they travel: name and value, in order."""
 
 
+def size_of(data: Data) -> int:
+    """Give the bytes that a message has on the wire."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+
 class Transport(Protocol):
     """What carries one WebSocket connection, as its actor sees it.
 

@@ -224,10 +224,9 @@ class ActorBody:
         self._slot.current = question
         try:
             result = await self._handler(message)(self._actor, message)
-        except Rejected as error:
-            if question is None:
-                raise
-            question.answer.fail(error)
+        except Rejected as error:  # no crash, and one who told wants no answer
+            if question is not None:
+                question.answer.fail(error)
         else:
             if question is not None:
                 question.answer.give(result)

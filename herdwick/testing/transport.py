@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from herdwick.actors import Data, RawHeaders
+from herdwick.actors import Data, RawHeaders, size_of
 from herdwick.runtime import Once, Waiter
 
 
@@ -53,7 +53,7 @@ class MemoryTransport:
         """Append a message, and tell whether more wait than may."""
         if self.ending is None:
             self._messages.append(data)
-            self._bytes += len(data)
+            self._bytes += size_of(data)
             self._wake()
         return self._bytes > self._most_bytes
 
@@ -88,7 +88,7 @@ class MemoryTransport:
                 return None
             await self._change()
         data = self._messages.popleft()
-        self._bytes -= len(data)
+        self._bytes -= size_of(data)
         self._wake()
         return data
 

@@ -275,7 +275,7 @@ class Application(Routes):
                 logger.error("handshake refused with 503: %s", error)
             connection.refuse()
         else:
-            slot.gone.then(connection.over.happen)
+            slot.gone.then(connection.refuse)
 
     async def _respond(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         request = Request(scope, receive, body_bytes=self.limits.body_bytes)

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import anyio
 
-from herdwick.actors import Connection, Data, RawHeaders
+from herdwick.actors import Connection, Data, RawHeaders, size_of
 from herdwick.runtime import Once, Waiter
 
 from .asgi_types import ASGIEvent, ASGIReceive, ASGISend, Scope
@@ -112,7 +112,7 @@ class ASGITransport:
     def offer(self, data: Data) -> bool:
         """Append a message, and tell whether the outbox is over its bound."""
         kind = "text" if isinstance(data, str) else "bytes"
-        self._put({"type": "websocket.send", kind: data}, len(data))
+        self._put({"type": "websocket.send", kind: data}, size_of(data))
         return self._bytes > self._most_bytes
 
     async def drained(self) -> None:

@@ -68,6 +68,8 @@ class Dispatcher:
             if not _is_end(error, connection):
                 raise
             response = error.response() if isinstance(error, HTTPError) else None
+        finally:
+            request.websocket = None  # cuts the cycle: nothing waits for the collector
         if response is not None and connection.phase is Phase.HANDSHAKE:
             body = await response.read()
             connection.reject(response.status, response.headers.raw(), body)

@@ -77,3 +77,11 @@ async def test_a_cancelled_reader_leaves_the_inbox_as_it_was() -> None:
 
     assert not inbox.reading
     assert inbox.get() == "kept"
+
+
+def test_text_counts_as_the_bytes_that_it_has_on_the_wire() -> None:
+    inbox = filled("é" * 50, most_bytes=100)
+
+    assert inbox.full
+    inbox.get()
+    assert inbox.half_empty

@@ -31,6 +31,7 @@ from tests.runtime.samples import (
     Note,
     Notes,
     Quit,
+    Refuse,
     one,
     running,
     settle,
@@ -620,3 +621,13 @@ async def test_notes_of_one_sender_keep_their_order() -> None:
             ref.tell(Note(str(n)))
 
         assert await ref.ask(Notes()) == [str(n) for n in range(300)]
+
+
+async def test_a_rejection_of_what_was_told_is_no_crash() -> None:
+    child = Child(Diary).named("diary")
+
+    async with running(child) as system:
+        ref = system.ref(child)
+        ref.tell(Refuse())
+
+        assert await ref.ask(Incarnation()) == 1
