@@ -6,8 +6,6 @@ Connect to ws://127.0.0.1:8000/updates/weather, then publish:
 curl http://127.0.0.1:8000/api/data/weather --json '{"wind": 7}'
 """
 
-from collections import defaultdict
-
 import herdwick
 from herdwick import Application, FromJSON, Message, Ref, Response, Send, WebSocket, json
 
@@ -27,7 +25,7 @@ class Update(Message):
 
 app = Application()
 data: dict[str, object] = {}
-subscribers: defaultdict[str, set[Ref[Send]]] = defaultdict(set)
+subscribers: dict[str, set[Ref[Send]]] = {}
 
 
 @app.ws("/updates/{topic}", on_invalid="reply")
@@ -41,23 +39,31 @@ async def live_updates(websocket: WebSocket, topic: str) -> None:
                 case Subscribe(wanted):
                     subscribe(me, wanted)
                 case Unsubscribe(unwanted):
-                    subscribers[unwanted].discard(me)
+                    unsubscribe(me, unwanted)
     finally:
-        for subscribed in subscribers.values():
-            subscribed.discard(me)
+        for subscribed in list(subscribers):
+            unsubscribe(me, subscribed)
 
 
 def subscribe(subscriber: Ref[Send], topic: str) -> None:
     """Tell what there is now, and each change from now on."""
-    subscribers[topic].add(subscriber)
+    subscribers.setdefault(topic, set()).add(subscriber)
     subscriber.tell(Send(Update(topic, data.get(topic))))
+
+
+def unsubscribe(subscriber: Ref[Send], topic: str) -> None:
+    """Forget the topic with its last subscriber: clients name topics, as many as they like."""
+    left = subscribers.get(topic, set())
+    left.discard(subscriber)
+    if not left:
+        subscribers.pop(topic, None)
 
 
 @app.post("/api/data/{topic}")
 async def update_data(topic: str, value: FromJSON[dict[str, object]]) -> Response:
     data[topic] = value.value
     update = Send(Update(topic, value.value))
-    return json({"reached": sum(one.tell(update) for one in subscribers[topic])})
+    return json({"reached": sum(one.tell(update) for one in subscribers.get(topic, ()))})
 
 
 if __name__ == "__main__":

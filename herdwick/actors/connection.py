@@ -25,12 +25,12 @@ from herdwick.runtime import (
     Timer,
 )
 
+from .closing import check_close_code, check_text, clip_reason
 from .inbox import Inbox
 from .transport import Data, RawHeaders, Transport
 
 CHECKPOINT_EVERY: Final = 64
 TERMS: Final = Policy(restart="temporary", contain_exits=True, start_timeout=float("inf"))
-MOST_REASON_BYTES: Final = 123  # RFC 6455 section 5.5: 125 bytes of payload, 2 for the code
 
 
 class Send(Message):
@@ -44,6 +44,10 @@ class Close(Message):
 
     code: int = 1000
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a code that must not be sent."""
+        check_close_code(self.code)
 
 
 class Phase(Enum):
@@ -117,14 +121,16 @@ class Connection:
         self._pause: Timer | None = None
         self._life: Life | None = None
         self._error: BaseException | None = None
+        self.receiving = False
+        """Whether a task waits in `receive` now."""
         self._turns = 0
 
     # ------------------------------------------------------------------ the handler's side
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         """Answer the handshake; the phase must be HANDSHAKE."""
-        self.phase = Phase.OPEN
         self._transport.accept(subprotocol, headers)
+        self.phase = Phase.OPEN
 
     def reject(self, status: int, headers: RawHeaders = (), body: bytes = b"") -> None:
         """Refuse the handshake with an HTTP response; nothing happens once it was answered."""
@@ -136,7 +142,11 @@ class Connection:
         """Send a message, and wait while the peer is too far behind; False where it is over.
 
         The message is on its way before the first suspension; cancelling takes nothing back.
+
+        Raises:
+            InvalidText: The text holds a lone surrogate.
         """
+        check_text(data)
         if self.ending is not None:
             await anyio.lowlevel.checkpoint()
             return False
@@ -150,21 +160,20 @@ class Connection:
 
         Cancelling loses no message. One task at a time: look at `receiving` before.
         """
-        await self._take_turn()  # first, for it may be cancelled: no message is in hand yet
-        while not self._inbox:
-            if self.ending is not None:
-                await anyio.lowlevel.checkpoint()
-                return None
-            await self._inbox.wait()
+        self.receiving = True
+        try:
+            await self._take_turn()  # first, for it may be cancelled: no message is in hand yet
+            while not self._inbox:
+                if self.ending is not None:
+                    await anyio.lowlevel.checkpoint()
+                    return None
+                await self._inbox.wait()
+        finally:
+            self.receiving = False
         data = self._inbox.get()
         if self._pause is not None and self._inbox.half_empty:
             self._resume()
         return data
-
-    @property
-    def receiving(self) -> bool:
-        """Whether a task waits in `receive` now."""
-        return self._inbox.reading
 
     def close(self, code: int, reason: str = "") -> None:
         """End it from our side: what is unread is dropped; nothing happens once it is over."""
@@ -194,8 +203,7 @@ class Connection:
         """Take the end of the connection from the peer's side."""
         if self.phase is not Phase.OVER:
             self._enter_over(Ending(code, reason))
-            if self._behaviour.cancel_on_disconnect and self._life is not None:
-                self._life.cancel(NORMAL)
+            self._cancel_if_wanted()
 
     # ------------------------------------------------------------------ everybody else's side
 
@@ -231,10 +239,14 @@ class Connection:
             case Send(payload):
                 if self.phase is Phase.HANDSHAKE:
                     raise NotHandled(f"{self.path} has not accepted its handshake yet")
-                if self._transport.offer(self._behaviour.encode(payload)):
+                data = self._behaviour.encode(payload)
+                check_text(data)
+                if self._transport.offer(data):
                     self._end(1013, "too slow")
+                    self._cancel_if_wanted()
             case Close(code, reason):
                 self.close(code, reason)
+                self._cancel_if_wanted()
             case _:
                 raise TypeError(f"{self.path} takes Send and Close, not {order!r}")
         if isinstance(item, Question):
@@ -279,6 +291,7 @@ class Connection:
         """Close after what was sent; what was received can still be read."""
         self.reject(503, [(b"retry-after", b"5")])
         self._end(self._behaviour.stop_code())
+        self._cancel_if_wanted()
 
     async def on_stop(self, reason: Exit) -> None:
         """Do nothing: the handler cleans up in its own `finally`."""
@@ -297,7 +310,7 @@ class Connection:
 
     def _end(self, code: int, reason: str = "") -> None:
         if self.phase is Phase.OPEN:
-            reason = _shortened(reason)
+            reason = clip_reason(reason).decode()
             self._enter_over(Ending(code, reason))
             self._transport.close(code, reason)
 
@@ -309,6 +322,13 @@ class Connection:
 
     def _unread(self) -> None:
         self._end(1008, "too many unread messages")
+        self._cancel_if_wanted()
+
+    def _cancel_if_wanted(self) -> None:
+        """Cancel the handler of a connection that somebody else has ended, if it asked for that."""
+        life = self._life
+        if self._behaviour.cancel_on_disconnect and life is not None and self.phase is Phase.OVER:
+            life.cancel(life.stopping or NORMAL)
 
     def _resume(self) -> None:
         self._drop_pause()
@@ -333,8 +353,3 @@ class Connection:
         self._turns += 1
         if not self._turns % CHECKPOINT_EVERY:
             await anyio.lowlevel.checkpoint()
-
-
-def _shortened(reason: str) -> str:
-    """Cut a reason so that its UTF-8 fits into a close frame."""
-    return reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")

@@ -13,7 +13,7 @@ class Inbox:
     The bounds are told, not enforced: whoever delivers decides what a full inbox means.
     """
 
-    __slots__ = ("_bytes", "_messages", "_most_bytes", "_most_messages", "_reader", "reading")
+    __slots__ = ("_bytes", "_messages", "_most_bytes", "_most_messages", "_reader")
 
     def __init__(self, most_messages: int, most_bytes: int) -> None:
         self._messages: deque[Data] = deque()
@@ -21,8 +21,6 @@ class Inbox:
         self._most_messages = most_messages
         self._most_bytes = most_bytes
         self._reader = Waiter()
-        self.reading = False
-        """Whether a task waits for a message now."""
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -58,11 +56,7 @@ class Inbox:
 
     async def wait(self) -> None:
         """Wait for a message or for a `wake`; cancelling loses no message."""
-        self.reading = True
-        try:
-            await self._reader.wait()
-        finally:
-            self.reading = False
+        await self._reader.wait()
 
     def wake(self) -> None:
         """Let the reader look: the connection is over."""

@@ -67,13 +67,11 @@ class Dynamic(Pool, Generic[P, M_contra]):
     ) -> None:
         super().__init__(name, max_children=max_children, max_restarts=max_restarts, period=period)
         self._factory = factory
-        self._terms = Policy(restart=restart, start_timeout=10.0)
-        self._number = count(1)
+        self._child_terms = Policy(restart=restart, start_timeout=10.0)
 
-    def child(self, *args: P.args, **kwargs: P.kwargs) -> Child[M_contra]:
+    def child(self, name: str, /, *args: P.args, **kwargs: P.kwargs) -> Child[M_contra]:
         """Make the spec of one child."""
-        child = Child(self._factory, *args, **kwargs).named(f"{next(self._number)}")
-        terms = self._terms
+        child, terms = Child(self._factory, *args, **kwargs).named(name), self._child_terms
         return child.policy(restart=terms.restart, start_timeout=terms.start_timeout)
 
 
@@ -84,6 +82,7 @@ class DynamicSupervision:
         self._life = life
         self._spec = spec
         self._slots: dict[str, Slot] = {}
+        self._numbers = count(1)
         self._nursery: Nursery | None = None
         """Where new children go; None before the start and from the end on."""
         self._context = copy_context()
@@ -110,6 +109,10 @@ class DynamicSupervision:
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    def next_name(self) -> str:
+        """Give the name of the next child that has none of its own: a number."""
+        return f"{next(self._numbers)}"
 
     def spawn(self, spec: Spec, context: Context | None = None) -> Slot:
         """Start a child, in a callback too; do not wait for its start.

@@ -39,6 +39,7 @@ class Supervisor:
         max_restarts: int = 3,
         period: float = 5.0,
     ) -> None:
+        _check_kinds(name, children)
         _check_names(name, children)
         self.name = part_of_path(name)
         self.children = children
@@ -49,6 +50,16 @@ class Supervisor:
     def embody(self, life: Life) -> Supervision:
         """Make the body of a new incarnation."""
         return Supervision(life, self)
+
+
+def _check_kinds(supervisor: str, children: Sequence[object]) -> None:
+    for child in children:
+        if not isinstance(child, Child | Pool | Supervisor):
+            actor = getattr(child, "__name__", "…")
+            raise TypeError(
+                f"supervisor {supervisor!r} cannot start {child!r}; give it `Child({actor})`, "
+                f"or a Dynamic, a Pool or another Supervisor"
+            )
 
 
 def _check_names(supervisor: str, children: Sequence[Spec]) -> None:

@@ -135,7 +135,8 @@ class System:
         Raises:
             StartFailed: Its start failed, took over 10 s, or there are too many already.
         """
-        slot = self.spawn(children, children.child(*args, **kwargs))
+        pool = self.pool(children)
+        slot = pool.spawn(children.child(pool.next_name(), *args, **kwargs))
         await started(slot)
         return cast("Ref[Q]", slot.ref())
 

@@ -17,7 +17,6 @@ And around it, what the command line does:
     command      `herdwick run`
 """
 
-from .frames import IllegalCloseCode
 from .listener import Listener, listen, serve
 from .serving import CannotListen, NotAnApplication, run
 from .sockets import PortInUse
@@ -27,7 +26,6 @@ from .visit import Served
 __all__ = [
     "CannotListen",
     "CertificateUnusable",
-    "IllegalCloseCode",
     "Listener",
     "NotAnApplication",
     "PortInUse",

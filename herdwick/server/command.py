@@ -5,6 +5,7 @@ import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from math import inf, nan
 from pathlib import Path
 from typing import Final, get_args
 
@@ -106,8 +107,12 @@ def _port(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    if not 0 < (seconds := float(text)) < float("inf"):
-        raise ArgumentTypeError(f"{text} is no number of seconds above 0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = nan
+    if not 0 < seconds < inf:
+        raise ArgumentTypeError(f"{text!r} is no time; give a number of seconds above 0")
     return seconds
 
 

@@ -14,13 +14,12 @@ async def contained(
 ) -> BaseException | None:
     """Await a call, and give what it raised rather than raise it.
 
-    Only a cancellation of our own goes through, and `KeyboardInterrupt`; a cancelled error that
-    somebody raised by hand is a failure like any other.
+    That is whatever it raised, `SystemExit`, `KeyboardInterrupt` and `GeneratorExit` too. Only a
+    cancellation of our own goes through; a cancelled error that somebody raised by hand is a
+    failure like any other.
     """
     try:
         await call(*arguments)
-    except (KeyboardInterrupt, GeneratorExit):
-        raise
     except anyio.get_cancelled_exc_class() as error:
         if anyio.current_effective_deadline() == -inf:
             raise

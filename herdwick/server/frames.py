@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from herdwick.actors import Data
+from herdwick.actors import Data, check_close_code, clip_reason, is_legal_close_code
 
 try:
     from websockets.speedups import apply_mask as apply_mask
@@ -27,14 +27,8 @@ POLICY: Final = 1008
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 
-REASON_BYTES: Final = 123
-"""The longest reason of a close frame: a control frame carries 125 bytes, the code takes two."""
-
 CONTROL_BYTES: Final = 125
 """The longest payload of a control frame."""
-
-# What may travel in a close frame: RFC 6455 section 7.4.1 and IANA's registry.
-_REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
 
 class FrameError(Exception):
@@ -44,17 +38,6 @@ class FrameError(Exception):
         super().__init__(f"the peer's frame is refused with {code}: {reason}")
         self.code = code
         self.reason = reason
-
-
-class IllegalCloseCode(ValueError):
-    """A close code that must not travel in a close frame."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(
-            f"close code {code} must not be sent; use 1000, 1001, 1003, 1008, 1011, 1012, 1013, "
-            "or 3000 to 4999 for codes of your own"
-        )
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +116,6 @@ def build_data(data: Data) -> bytes:
     return build(BINARY, data)
 
 
-def is_legal_close_code(code: int) -> bool:
-    """Tell whether `code` may travel in a close frame (RFC 6455 section 7.4)."""
-    return code in _REGISTERED or 3000 <= code <= 4999
-
-
-def clip_reason(reason: str) -> bytes:
-    """Encode a close reason, cut between two characters to at most 123 bytes."""
-    encoded = reason.encode(errors="replace")
-    if len(encoded) <= REASON_BYTES:
-        return encoded
-    return encoded[:REASON_BYTES].decode(errors="ignore").encode()
-
-
 def build_close(code: int, reason: str = "") -> bytes:
     """Build a close frame; 1005 stands for one without a code.
 
@@ -154,8 +124,7 @@ def build_close(code: int, reason: str = "") -> bytes:
     """
     if code == NO_CODE:
         return build(CLOSE, b"")
-    if not is_legal_close_code(code):
-        raise IllegalCloseCode(code)
+    check_close_code(code)
     return build(CLOSE, code.to_bytes(2, "big") + clip_reason(reason))
 
 

@@ -68,8 +68,9 @@ class Settings:
     def __post_init__(self) -> None:
         if self.backend not in ("asyncio", "trio"):
             raise ValueError(f"backend is {self.backend!r}; it must be 'asyncio' or 'trio'")
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port is {self.port}; it must be 0 to 65535")
+        whole = isinstance(self.port, int)  # pyright: ignore[reportUnnecessaryIsInstance]  # not all check types
+        if not (whole and 0 <= self.port <= 65535):
+            raise ValueError(f"port is {self.port!r}; it must be a whole number from 0 to 65535")
 
 
 def run(

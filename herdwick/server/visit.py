@@ -133,7 +133,7 @@ class Visit:
         transport = StreamTransport(stream, head, self._limits, service.ticker, service.clock)
         try:
             receiver = service.app.connect(scope, transport)
-        except Exception:
+        except BaseException:
             logger.exception("the application failed on the handshake of %r", scope["path"])
             transport.abort()
             service.ticker.forget(transport)

@@ -2,7 +2,7 @@
 
 General layout, from the bottom:
 
-    state, errors, limits        the words of it
+    state, errors, limits        the words of it; `ends`: which error is an end, which a crash
     headers, request, http       a request and its answer
     codec                        messages as JSON or MessagePack
     arguments, bound, binding    what a handler's arguments are bound to

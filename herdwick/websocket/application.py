@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ from herdwick.runtime import (
     ActorStopped,
     Child,
     Dynamic,
+    DynamicSupervision,
     Event,
     Events,
     GaveUp,
@@ -33,6 +35,7 @@ from herdwick.runtime import (
 
 from .asgi import drive
 from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
+from .binding import describe
 from .dispatch import Dispatcher, ExceptionHandler
 from .files import StaticFiles
 from .http import HTTPError
@@ -40,7 +43,7 @@ from .limits import Limits
 from .middleware import Middleware
 from .origin import OriginPolicy
 from .request import Request
-from .routes import WEBSOCKET, Endpoint, Routes, SocketOptions
+from .routes import WEBSOCKET, Endpoint, Routes, SocketOptions, check_async
 from .websocket import WebSocket
 
 P = ParamSpec("P")
@@ -101,11 +104,13 @@ class Application(Routes):
             send_timeout=self.limits.send_timeout,
         )
         self._lifespans: list[Lifespan] = []
-        self._supervised: list[Supervisable] = []
+        self._actors = Supervisor("services")
         self._connections = Pool("connections")
         self._system: System | None = None
         self._draining = False
         self._gave_up = False
+        self._start_missing = True
+        """Nobody has started it yet, and no line in the log has said so."""
 
     # ------------------------------------------------------------------ registration
 
@@ -120,9 +125,14 @@ class Application(Routes):
         It is called with the request and the error, for HTTP and WebSockets alike. A response
         that it returns answers a request, or refuses a handshake; once a WebSocket is accepted
         it may close it: `await request.websocket.close(4000)`.
+
+        Raises:
+            TypeError: It is no kind of error, or the function is not async.
         """
+        _check_error(error)
 
         def add(handler: E) -> E:
+            check_async(handler)
             self._dispatcher.exception_handlers[error] = handler
             return handler
 
@@ -133,7 +143,15 @@ class Application(Routes):
 
         If the actors give up, their error is raised at the `yield`: put what has to be cleaned up
         into a `finally`.
+
+        Raises:
+            TypeError: It is no async generator function.
         """
+        if not inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{describe(function)} must be an async generator function: an `async def` with a "
+                f"`yield`, and without `@asynccontextmanager`"
+            )
         self._lifespans.append(function)
         return function
 
@@ -142,7 +160,13 @@ class Application(Routes):
 
         It gets no lifespan events, and brings its own authentication: `@auth` and default
         policies are for routes.
+
+        Raises:
+            TypeError: It is no ASGI application.
+            ValueError: The path is no path, or is taken.
         """
+        if not callable(app):
+            raise TypeError(f"cannot mount {app!r} at {path!r}; an ASGI application is callable")
         self._dispatcher.mounts.add(path, app)
 
     def serve_files(self, directory: str | Path, *, path: str = "/") -> None:
@@ -162,10 +186,12 @@ class Application(Routes):
 
         Raises:
             RuntimeError: The application runs already.
+            TypeError: One is no spec, but an actor class perhaps: write `Child(Counter)`.
+            ValueError: Two have the same name, or one was given twice.
         """
         if self._system is not None:
             raise RuntimeError("the application runs already; supervise its actors before")
-        self._supervised.extend(children)
+        self._actors = Supervisor("services", *self._actors.children, *children)
 
     # ------------------------------------------------------------------ while it runs
 
@@ -181,9 +207,9 @@ class Application(Routes):
         """
         if self._system is not None:
             raise RuntimeError("the application runs already; one loop at a time")
+        self._start_missing = False
         self._dispatcher.guard.check(self.handlers)
-        services = Supervisor("services", *self._supervised)
-        tree = Supervisor("root", services, self._connections)
+        tree = Supervisor("root", self._actors, self._connections)
         async with AsyncExitStack() as stack:
             for lifespan in self._lifespans:
                 await stack.enter_async_context(asynccontextmanager(lifespan)())
@@ -203,7 +229,8 @@ class Application(Routes):
     @property
     def connections(self) -> int:
         """How many WebSockets are open."""
-        return len(self._system.pool(self._connections)) if self._system else 0
+        pool = self._pool()
+        return 0 if pool is None else len(pool)
 
     @property
     def events(self) -> Events:
@@ -228,8 +255,9 @@ class Application(Routes):
         Their handlers have their grace, 5 s, to come to an end.
         """
         self._draining = True
-        if self._system is not None and self._system.running:
-            await self._system.pool(self._connections).stop_children()
+        pool = self._pool()
+        if pool is not None:
+            await pool.stop_children()
 
     # ------------------------------------------------------------------ servers
 
@@ -271,7 +299,8 @@ class Application(Routes):
                 raise NotRunning
             slot = self._running().spawn(self._connections, connection, context=copy_context())
         except (NotRunning, ActorStopped) as error:
-            if not self._draining:
+            if self._start_missing:
+                self._start_missing = False  # once: strangers decide how often they come
                 logger.error("handshake refused with 503: %s", error)
             connection.refuse()
         else:
@@ -320,6 +349,13 @@ class Application(Routes):
             raise NotRunning
         return self._system
 
+    def _pool(self) -> DynamicSupervision | None:
+        """Give the connections' supervisor; None before it starts, and when it has ended."""
+        try:
+            return self._running().pool(self._connections)
+        except (NotRunning, ActorStopped):
+            return None
+
     def _stopped(self) -> None:
         self._system = None
 
@@ -329,3 +365,8 @@ class Application(Routes):
 
     def _stop_code(self) -> int:
         return 1011 if self._gave_up else 1012
+
+
+def _check_error(error: object) -> None:
+    if not (isinstance(error, type) and issubclass(error, Exception)):
+        raise TypeError(f"an exception handler is for a kind of Exception, not for {error!r}")

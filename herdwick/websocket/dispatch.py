@@ -11,7 +11,7 @@ from herdwick.actors import Connection, Phase
 from herdwick.routing import Match, Table
 
 from .auth import Guard
-from .errors import InvalidMessage, UnexpectedMessage, WebSocketDisconnectError
+from .ends import is_end, only_disconnects
 from .http import HTTPError, Response, to_response
 from .middleware import Middleware, chain
 from .mount import Mounted, Mounts, inner_scope, run_socket
@@ -65,7 +65,8 @@ class Dispatcher:
         try:
             response = await self._checked(request, match)
         except Exception as error:
-            if not _is_end(error, connection):
+            refused = isinstance(error, HTTPError) and connection.phase is not Phase.OPEN
+            if not refused and not is_end(error, connection):
                 raise
             response = error.response() if isinstance(error, HTTPError) else None
         finally:
@@ -121,7 +122,7 @@ class Dispatcher:
         return None
 
     def _handler_of(self, error: Exception) -> ExceptionHandler | None:
-        if isinstance(error, WebSocketDisconnectError):
+        if only_disconnects(error):
             return None  # a normal end
         for kind in type(error).__mro__:
             if kind in self.exception_handlers:
@@ -140,22 +141,3 @@ def route_path(request: Request) -> str:
     if unquote("/".join(segments[:below])) != root:
         return request.raw_path
     return "/" + "/".join(segments[below:])
-
-
-def _is_end(error: Exception, connection: Connection) -> bool:
-    """Tell whether an error is no crash but an end, and close the connection as it says."""
-    if isinstance(error, HTTPError):
-        return connection.phase is not Phase.OPEN
-    if isinstance(error, UnexpectedMessage | InvalidMessage):
-        logger.info("%s: %s", connection.path, error)
-        connection.close(1003 if isinstance(error, UnexpectedMessage) else 1007, str(error))
-        return True
-    return _only_disconnects(error) and connection.phase is Phase.OVER
-
-
-def _only_disconnects(error: BaseException) -> bool:
-    """Tell whether nothing but disconnects ended a handler, its task groups' tasks included."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return all(_only_disconnects(one) for one in group.exceptions)
-    return isinstance(error, WebSocketDisconnectError)

@@ -1,14 +1,22 @@
 """The limits of one application, all in one place: seconds and bytes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Final
 
 KIB = 1024
 MIB = 1024 * KIB
 
+OPTIONAL: Final = ("ping_interval", "ping_timeout")
+"""Limits that None turns off."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one peer may use, and how long it may take."""
+    """What one peer may use, and how long it may take.
+
+    Raises:
+        ValueError: One of them is not more than 0.
+    """
 
     inbox_messages: int = 64
     """Messages that wait unread before reading pauses."""
@@ -23,13 +31,15 @@ class Limits:
     """Size of one message, over all its fragments; more is closed with 1009."""
 
     message_fragments: int = 1024
-    """Fragments of one message, empty ones included; more is closed with 1008."""
+    """Fragments of one message, empty ones included; more is closed with 1008. Uvicorn does not
+    enforce it."""
 
     outbox_bytes: int = MIB
     """Bytes that wait to be sent before `send` waits too."""
 
     send_timeout: float = 10.0
-    """Seconds that a `send` may wait for a peer that does not read; then it is aborted."""
+    """Seconds that a `send` may wait for a peer that does not read; then the connection is closed
+    with 1013."""
 
     ping_interval: float | None = 20.0
     """Seconds of silence before a ping goes out; None sends none."""
@@ -44,7 +54,16 @@ class Limits:
     """Size of a request's head; more is answered with 431."""
 
     head_timeout: float = 10.0
-    """Seconds that a request's head may take to arrive, however it dribbles."""
+    """Seconds that a request's head may take to arrive, however it dribbles. Uvicorn does not
+    enforce it."""
 
     body_bytes: int = MIB
     """Size of a request's body; more is answered with 413."""
+
+    def __post_init__(self) -> None:
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if value is None and name in OPTIONAL:
+                continue
+            if value is None or not value > 0:  # nan is not
+                raise ValueError(f"{name} is {value}; it must be more than 0")

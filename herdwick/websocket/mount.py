@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from herdwick.actors import Connection
+from herdwick.actors import Connection, Phase, check_close_code
 
 from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
 from .http import Response
@@ -84,6 +84,7 @@ class _Socket:
         return {"type": "websocket.disconnect", "code": ending.code, "reason": ending.reason}
 
     async def send(self, event: ASGIEvent) -> None:
+        _check(event["type"], self._connection.phase)
         match event["type"]:
             case "websocket.accept":
                 self._connection.accept(event.get("subprotocol"), list(event.get("headers", ())))
@@ -92,7 +93,9 @@ class _Socket:
                 if not await self._connection.send(event["bytes"] if text is None else text):
                     raise OSError("the connection is over")
             case "websocket.close":
-                self._connection.close(event.get("code", 1000), event.get("reason") or "")
+                code = event.get("code", 1000)
+                check_close_code(code)
+                self._connection.close(code, event.get("reason") or "")
             case "websocket.http.response.start":
                 self._refusal = event
             case "websocket.http.response.body":
@@ -102,3 +105,15 @@ class _Socket:
                     self._connection.reject(self._refusal["status"], fields, self._body)
             case other:
                 raise RuntimeError(f"a WebSocket takes no ASGI event {other!r}")
+
+
+def _check(event: str, phase: Phase) -> None:
+    """Refuse what ASGI does not allow now; what comes too late is the client's doing."""
+    needed = Phase.OPEN if event == "websocket.send" else Phase.HANDSHAKE
+    if event == "websocket.close" or phase is needed:
+        return
+    if phase is Phase.OVER:
+        raise OSError("the connection is over")
+    raise RuntimeError(
+        f"the ASGI event {event!r} is not allowed while the WebSocket is {phase.name}"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 
 import rodi
 
@@ -29,6 +29,11 @@ class SocketOptions:
     codec: Codec = field(default_factory=Codec)
     cancel_on_disconnect: bool = False
     on_invalid: OnInvalid = "raise"
+
+    def __post_init__(self) -> None:
+        choices = get_args(OnInvalid)
+        if self.on_invalid not in choices:
+            raise ValueError(f"on_invalid is {self.on_invalid!r}; it must be one of {choices}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Routes:
         message that does not decode with an error, instead of raising.
 
         Raises:
+            ValueError: There is no such codec, or no such way to treat what is invalid.
             RoutingError: The path is no pattern, or is taken.
             BindingError: The handler wants an argument that cannot be bound.
         """
@@ -121,8 +127,7 @@ class Routes:
         pattern = Pattern.read(full, self._table.types)
 
         def add(handler: F) -> F:
-            if not _is_async(handler):
-                raise TypeError(f"{describe(handler)} must be an `async def` function")
+            check_async(handler)
             binder = bind(
                 handler,
                 pattern_names=pattern.names,
@@ -136,8 +141,14 @@ class Routes:
         return add
 
 
-def _is_async(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(handler)
+def check_async(handler: Handler) -> None:
+    """Check that a handler can be awaited.
+
+    Raises:
+        TypeError: It is no `async def` function.
+    """
+    if not inspect.iscoroutinefunction(handler):
+        raise TypeError(f"{describe(handler)} must be an `async def` function")
 
 
 def find(table: Table[Endpoint], method: str, raw_path: str) -> Match[Endpoint] | None:

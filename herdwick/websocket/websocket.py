@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import anyio.lowlevel
 
-from herdwick.actors import Close, Connection, Data, Phase, RawHeaders, Send
+from herdwick.actors import Close, Connection, Data, Phase, RawHeaders, Send, check_close_code
 from herdwick.runtime import Ref
 
 from .codec import Codec, decode_json, encode_json
+from .ends import is_end
 from .errors import (
     ConcurrentReceive,
     InvalidMessage,
@@ -19,6 +20,7 @@ from .errors import (
     UnexpectedMessage,
     WebSocketDisconnectError,
 )
+from .headers import encode_field
 from .identity import Identity
 from .state import MessageMode, WebSocketState
 
@@ -192,15 +194,9 @@ class WebSocket:
         sent and nobody has read is dropped.
 
         Raises:
-            ValueError: The code is none that a server may send (RFC 6455 section 7.4).
+            IllegalCloseCode: The code must not be sent (a `ValueError`; RFC 6455 section 7.4).
         """
-        if not (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) and not (
-            3000 <= code <= 4999
-        ):
-            raise ValueError(
-                f"{code} is no close code that can be sent; use 1000 to 1014 without 1004, 1005 "
-                f"and 1006, or one of your own from 4000 to 4999"
-            )
+        check_close_code(code)
         self.connection.close(code, reason or "")
         await anyio.lowlevel.checkpoint()
 
@@ -256,7 +252,12 @@ class WebSocket:
         """
         text = mode is MessageMode.TEXT
         data = await (self.receive_text() if text else self.receive_bytes())
-        return decode_json(data) if loads is None else loads(data)
+        if loads is None:
+            return decode_json(data)
+        try:
+            return loads(data)
+        except ValueError as error:
+            raise InvalidMessage(str(error)) from error
 
     # mypy joins several types to their common base where the signature does not spell them out.
     @overload
@@ -295,25 +296,21 @@ class WebSocket:
         async for _ in self:
             pass
 
-    async def __aiter__(self) -> AsyncIterator[Data]:
+    def __aiter__(self) -> AsyncIterator[Data]:
         """Iterate over the messages; ends without an error when the connection does."""
-        while (data := await self._next_or_end()) is not None:
-            yield data
+        return _UntilOver(self._next)
 
-    async def iter_text(self) -> AsyncIterator[str]:
+    def iter_text(self) -> AsyncIterator[str]:
         """Iterate over text messages; ends without an error when the connection does."""
-        async for data in _until_over(self.receive_text):
-            yield data
+        return _UntilOver(self.receive_text)
 
-    async def iter_bytes(self) -> AsyncIterator[bytes]:
+    def iter_bytes(self) -> AsyncIterator[bytes]:
         """Iterate over binary messages; ends without an error when the connection does."""
-        async for data in _until_over(self.receive_bytes):
-            yield data
+        return _UntilOver(self.receive_bytes)
 
-    async def iter_json(self) -> AsyncIterator[Any]:
+    def iter_json(self) -> AsyncIterator[Any]:
         """Iterate over JSON messages; ends without an error when the connection does."""
-        async for data in _until_over(self.receive_json):
-            yield data
+        return _UntilOver(self.receive_json)
 
     @overload
     def iter_as(self, a: type[T], /) -> AsyncIterator[T]: ...
@@ -327,10 +324,9 @@ class WebSocket:
     ) -> AsyncIterator[T | T2 | T3 | T4]: ...
     @overload
     def iter_as(self, *types: type[T]) -> AsyncIterator[T]: ...
-    async def iter_as(self, *types: type[Any]) -> AsyncIterator[Any]:
+    def iter_as(self, *types: type[Any]) -> AsyncIterator[Any]:
         """Iterate over messages of these types; ends without an error when the connection does."""
-        async for message in _until_over(lambda: self.receive_as(*types)):
-            yield message
+        return _UntilOver(partial(self.receive_as, *types))
 
     # ------------------------------------------------------------------ sending
 
@@ -386,15 +382,19 @@ class WebSocket:
     def start_soon(self, function: Callable[..., Awaitable[object]], /, *args: object) -> None:
         """Run a task that ends with the handler; its crash ends the connection with 1011.
 
-        Only that task ends where it lets the disconnect error of this connection through.
+        Only that task ends where it lets the disconnect error of this connection through; a
+        message that the client should not have sent closes with 1003 or 1007, as in the handler.
+
+        Raises:
+            ActorStopped: The handler has ended.
         """
 
         @wraps(function)
         async def run() -> None:
             try:
                 await function(*args)
-            except WebSocketDisconnectError:
-                if not self.closed:
+            except Exception as error:
+                if not is_end(error, self.connection):
                     raise
 
         self.connection.start_soon(run)
@@ -402,17 +402,14 @@ class WebSocket:
     # ------------------------------------------------------------------ inside
 
     async def _next(self) -> Data:
-        data = await self._next_or_end()
-        if data is None:
-            raise self._disconnected()
-        return data
-
-    async def _next_or_end(self) -> Data | None:
         if self.connection.phase is Phase.HANDSHAKE:
             raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
         if self.connection.receiving:
             raise ConcurrentReceive
-        return await self.connection.receive()
+        data = await self.connection.receive()
+        if data is None:
+            raise self._disconnected()
+        return data
 
     async def _send(self, data: Data) -> None:
         if self.connection.phase is Phase.HANDSHAKE:
@@ -431,13 +428,17 @@ class WebSocket:
         return WebSocketDisconnectError(ending.code, ending.reason)
 
 
-async def _until_over(receive: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
-    while True:
+class _UntilOver(AsyncIterator[T]):
+    """What is received until the connection is over; no generator, which trio wants closed."""
+
+    def __init__(self, receive: Callable[[], Awaitable[T]]) -> None:
+        self._receive = receive
+
+    async def __anext__(self) -> T:
         try:
-            message = await receive()
+            return await self._receive()
         except WebSocketDisconnectError:
-            return
-        yield message
+            raise StopAsyncIteration from None
 
 
 def _error_reply(error: InvalidMessage) -> dict[str, str]:
@@ -453,8 +454,4 @@ def _raw(headers: RawHeaders | Mapping[str, str] | None) -> RawHeaders:
         if isinstance(headers, Mapping)
         else headers
     )
-    checked = [(bytes(name), bytes(value)) for name, value in fields]
-    for name, value in checked:
-        if any(byte in name + value for byte in b"\r\n\0"):
-            raise ValueError(f"the header field {name!r} holds a line break or a NUL")
-    return checked
+    return [encode_field(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from examples.live_updates import app, data
+from examples.live_updates import app, data, subscribers
 from herdwick import serve
 from tests.examples.client import post
 from tests.support.clients import httpx_ws_client as connect
@@ -47,6 +47,21 @@ async def test_a_client_adds_topics_and_takes_them_back() -> None:
 
     assert added == {"type": "Update", "topic": "tides", "data": None}
     assert (reached, left) == ({"reached": 1}, {"reached": 0})
+
+
+async def test_a_topic_is_forgotten_with_its_last_subscriber() -> None:
+    async with serve(app) as url, connect(f"{url}/updates/weather") as peer:
+        await post(f"{url}/api/data/nobody", {"listens": True})
+        for order in ("Unsubscribe", "Subscribe", "Unsubscribe"):
+            await send_json(peer, {"type": order, "topic": "tides"})
+        await send_json(peer, {"type": "Subscribe", "topic": "weather"})
+        for _ in range(3):
+            await receive_json(peer)  # the orders before the last were carried out too
+
+        left = set(subscribers)
+
+    assert left == {"weather"}
+    assert subscribers == {}  # the connection has ended with the server
 
 
 async def test_what_is_no_order_is_answered_with_what_is_wrong() -> None:

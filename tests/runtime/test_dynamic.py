@@ -59,6 +59,16 @@ async def test_a_child_is_started_from_typed_arguments_and_ready() -> None:
         assert await ref.ask(Notes()) == []
 
 
+async def test_two_systems_that_share_a_spec_number_their_children_apart() -> None:
+    rooms = Dynamic("rooms", Diary)
+
+    for _ in range(2):
+        async with running(rooms) as system:
+            refs = [await system.start(rooms), await system.start(rooms)]
+
+            assert [ref.path for ref in refs] == ["root/rooms/1", "root/rooms/2"]
+
+
 async def test_a_start_that_fails_names_the_child_and_leaves_no_trace() -> None:
     rooms = Dynamic("rooms", BadStart)
     async with running(rooms) as system:
@@ -301,7 +311,7 @@ async def test_ten_thousand_children_start_answer_and_stop() -> None:
     rooms = Dynamic("rooms", Diary)
     async with running(rooms) as system:
         pool = system.pool(rooms)
-        slots = [pool.spawn(rooms.child()) for _ in range(10_000)]
+        slots = [pool.spawn(rooms.child(f"{n}")) for n in range(10_000)]
         for slot in slots:
             slot.ref().tell(Note("hello"))
 

@@ -264,7 +264,7 @@ def test_a_system_needs_nothing_of_anyio_around_it() -> None:
             system.ref(child).tell(Hang())
 
             def spawn() -> None:
-                system.spawn(rooms, rooms.child())
+                system.spawn(rooms, rooms.child("1"))
                 spawned.set()
 
             loop.call_soon(spawn)

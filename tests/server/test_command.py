@@ -87,6 +87,18 @@ def test_wrong_arguments_end_with_2(
     assert "error: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["abc", "nan", "inf", "0", "-1", ""])
+def test_a_stop_timeout_that_is_no_time_is_told(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "shop:app", f"--stop-timeout={text}"])
+
+    assert ended.value.code == 2
+    sentence = f"{text!r} is no time; give a number of seconds above 0\n"
+    assert capsys.readouterr().err.endswith(f"argument --stop-timeout: {sentence}")
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from herdwick.actors import Data
+from herdwick.actors import Data, IllegalCloseCode
 from herdwick.server.connection import Phase, WebSocketConnection
-from herdwick.server.frames import IllegalCloseCode, build, build_close
+from herdwick.server.frames import build, build_close
 from herdwick.websocket import Limits
 from tests.server.wire import close, frame, text
 

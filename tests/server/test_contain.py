@@ -6,12 +6,41 @@ import pytest
 from herdwick.server.contain import contained
 
 
-async def test_what_is_raised_is_given() -> None:
-    async def fail(error: BaseException) -> None:
+class OwnBaseException(BaseException):
+    pass
+
+
+FAILURES = [
+    ValueError("a bug"),
+    SystemExit(3),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    OwnBaseException(),
+    ExceptionGroup("bugs", [ValueError()]),
+    BaseExceptionGroup("exits", [SystemExit(3), KeyboardInterrupt()]),
+    BaseExceptionGroup("outer", [BaseExceptionGroup("inner", [GeneratorExit()]), ValueError()]),
+]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+async def test_what_is_raised_is_given(error: BaseException) -> None:
+    async def fail() -> None:
         raise error
 
-    for error in (ValueError("a bug"), SystemExit(3), ExceptionGroup("bugs", [ValueError()])):
-        assert await contained(fail, error) is error
+    assert await contained(fail) is error
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+async def test_what_is_raised_under_our_cancellation_is_given_too(error: BaseException) -> None:
+    async def fail() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise error
+
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        assert await contained(fail) is error
 
 
 async def test_nothing_raised_is_none() -> None:

@@ -5,16 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.utils import apply_mask as slow_mask
 
+from herdwick.actors import IllegalCloseCode, clip_reason, is_legal_close_code
 from herdwick.server.frames import (
     FrameError,
     Header,
-    IllegalCloseCode,
     apply_mask,
     build,
     build_close,
     build_data,
-    clip_reason,
-    is_legal_close_code,
     parse_close,
     parse_header,
 )

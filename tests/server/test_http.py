@@ -167,8 +167,15 @@ async def fails(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     raise ValueError("a secret")
 
 
-async def exits(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-    raise SystemExit(3)
+class OwnBaseException(BaseException):
+    pass
+
+
+def raising(error: BaseException) -> ASGIApp:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        raise error
+
+    return app
 
 
 async def answers_nothing(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
@@ -190,7 +197,20 @@ async def starts_with_the_body(scope: Scope, receive: ASGIReceive, send: ASGISen
 
 
 @pytest.mark.parametrize(
-    "app", [fails, exits, answers_nothing, injects, only_starts, starts_with_the_body]
+    "app",
+    [
+        fails,
+        raising(SystemExit(3)),
+        raising(KeyboardInterrupt()),
+        raising(GeneratorExit()),
+        raising(OwnBaseException()),
+        raising(BaseExceptionGroup("exits", [SystemExit(3), KeyboardInterrupt()])),
+        raising(BaseExceptionGroup("exits", [BaseExceptionGroup("inner", [GeneratorExit()])])),
+        answers_nothing,
+        injects,
+        only_starts,
+        starts_with_the_body,
+    ],
 )
 async def test_an_application_that_fails_before_its_answer_is_500_without_a_word(
     app: ASGIApp, caplog: pytest.LogCaptureFixture

@@ -253,10 +253,6 @@ async def test_a_peer_that_never_reads_does_not_hold_up_the_stop() -> None:
 # One connection's bugs are its own.
 
 
-def fails_to_connect(conversation: Conversation) -> None:
-    raise ValueError("a bug")
-
-
 def fails_at_messages(conversation: Conversation) -> None:
     def fail(conversation: Conversation, data: object) -> None:
         raise ValueError("a bug")
@@ -265,10 +261,14 @@ def fails_at_messages(conversation: Conversation) -> None:
     accept(conversation)
 
 
+@pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit(3), KeyboardInterrupt()])
 async def test_an_application_that_fails_on_a_handshake_is_500(
-    caplog: pytest.LogCaptureFixture,
+    error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serve(FakeApp(fails_to_connect)) as url:
+    def fail(conversation: Conversation) -> None:
+        raise error
+
+    async with serve(FakeApp(fail)) as url:
         for _ in range(2):
             async with connected(url) as wire:
                 assert (await wire.upgrade()).status == 500

@@ -254,8 +254,27 @@ def test_a_start_that_fails_tells_where_in_the_source(tmp_path: Path, backend: s
     with serving(tmp_path, backend) as program:
         assert program.exit_code() == 1
         assert "herdwick: error: the application failed: LookupError: no database" in program.told
-        assert 'shop.py:8: raise LookupError("no database")' in program.told
-        assert "Traceback" not in program.told
+        [_, place] = program.lines
+        assert place.endswith('shop.py:8: raise LookupError("no database")')
+
+
+def test_an_error_of_ours_at_the_start_stands_alone(tmp_path: Path, backend: str) -> None:
+    source = """
+        from herdwick import Application, Response, auth
+
+        app = Application()
+
+        @auth()
+        @app.get("/secret")
+        async def secret() -> Response:
+            return Response(200)
+    """
+    write(tmp_path, "shop.py", source)
+    with serving(tmp_path, backend) as program:
+        assert program.exit_code() == 1
+
+    [line] = program.lines
+    assert line.startswith("herdwick: error: the application failed: shop.secret: it asks for auth")
 
 
 def test_an_application_that_gives_up_ends_with_1(folder: Path, backend: str) -> None:
@@ -325,3 +344,11 @@ def test_something_else_than_an_application_is_refused() -> None:
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(ValueError, match="it must be 'asyncio' or 'trio'"):
         run(Application(), backend="curio")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("port", ["80", 80.0, None, -1, 65536])
+def test_a_port_that_is_none_is_refused(port: object) -> None:
+    with pytest.raises(ValueError, match="it must be a whole number from 0 to 65535") as error:
+        run(Application(), port=cast(int, port))
+
+    assert str(error.value).startswith(f"port is {port!r}; ")

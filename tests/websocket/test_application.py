@@ -1,6 +1,7 @@
 """The application: what is registered, what runs, and what its servers are told."""
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ from herdwick import (
     Child,
     Context,
     Dynamic,
+    Exit,
     HTTPError,
     Message,
     NotRunning,
@@ -31,7 +33,9 @@ from herdwick import (
 )
 from herdwick.routing import DuplicateRoute, UnknownParameterType
 from herdwick.testing import TestClient
+from herdwick.testing.transport import MemoryTransport, Refused
 from herdwick.websocket import Next
+from tests.websocket.exchange import websocket_scope
 
 
 class Add(Message):
@@ -67,6 +71,13 @@ async def echo(websocket: WebSocket) -> None:
     await websocket.accept()
     async for message in websocket:
         await websocket.send_text(f"{message!r}")
+
+
+def status_of_handshake(app: Application) -> int:
+    transport = MemoryTransport(1000)
+    app.connect(websocket_scope("/ws"), transport)
+    assert isinstance(transport.answer, Refused)
+    return transport.answer.status
 
 
 # ---------------------------------------------------------------------------- registration
@@ -115,6 +126,72 @@ def test_a_handler_has_to_be_async() -> None:
 
     with pytest.raises(TypeError, match="async def"):
         app.get("/")(lambda: "no")
+
+
+@pytest.mark.parametrize(
+    ("child", "advice"), [(Counter, r"`Child\(Counter\)`"), (3, "cannot start 3; give it `Child")]
+)
+def test_what_cannot_be_supervised_is_told_with_what_to_write(child: Any, advice: str) -> None:
+    app = Application()
+
+    with pytest.raises(TypeError, match=advice):
+        app.supervise(child)
+
+
+def test_two_actors_of_one_name_are_told_at_registration() -> None:
+    app = Application()
+    app.supervise(Child(Counter))
+
+    with pytest.raises(ValueError, match="two children named 'Counter'"):
+        app.supervise(Child(Counter))
+
+
+def test_an_unknown_way_to_treat_what_is_invalid_is_told_at_registration() -> None:
+    app = Application()
+    bogus: Any = "bogus"
+
+    with pytest.raises(ValueError, match="on_invalid is 'bogus'; it must be one of"):
+        app.ws("/", on_invalid=bogus)
+
+
+def test_a_lifespan_has_to_be_an_async_generator_function() -> None:
+    app = Application()
+
+    async def plain() -> None: ...
+
+    @asynccontextmanager
+    async def managed() -> AsyncGenerator[None]:
+        yield
+
+    for wrong in (plain, managed, None):
+        function: Any = wrong
+        with pytest.raises(TypeError, match="must be an async generator function"):
+            app.lifespan(function)
+
+
+def test_an_exception_handler_is_for_a_kind_of_exception() -> None:
+    app = Application()
+
+    for wrong in ("x", KeyError("x"), KeyboardInterrupt):
+        error: Any = wrong
+        with pytest.raises(TypeError, match="is for a kind of Exception"):
+            app.exception_handler(error)
+
+
+def test_an_exception_handler_has_to_be_async() -> None:
+    app = Application()
+    handler: Any = lambda request, error: text("no")  # noqa: E731 - typed, for it is wrong
+
+    with pytest.raises(TypeError, match="async def"):
+        app.exception_handler(KeyError)(handler)
+
+
+def test_what_is_no_application_cannot_be_mounted() -> None:
+    app = Application()
+    nothing: Any = None
+
+    with pytest.raises(TypeError, match="cannot mount None at '/x'"):
+        app.mount("/x", nothing)
 
 
 async def test_auth_without_a_strategy_does_not_start() -> None:
@@ -448,6 +525,83 @@ async def test_giving_up_closes_all_with_1011_and_raises_the_one_error() -> None
 
     assert codes == [1011]
     assert not app.ready
+
+
+async def test_there_are_no_connections_while_actors_start_stop_or_give_up() -> None:
+    app = Application()
+    seen: list[tuple[str, int]] = []
+
+    class Curious(Counter):
+        async def on_start(self) -> None:
+            seen.append(("start", app.connections))
+
+        async def on_stop(self, reason: Exit) -> None:
+            seen.append(("stop", app.connections))
+
+    curious, counter = Child(Curious), Child(Counter)
+    app.supervise(curious)
+    async with app.running():
+        pass
+    app.supervise(counter)
+    with pytest.raises(RestartLimitReached):
+        async with app.running():
+            try:
+                while True:
+                    app.ref(counter).tell(Crash())
+                    await anyio.wait_all_tasks_blocked()
+            finally:
+                seen.append(("gave up", app.connections))
+
+    assert {when for when, _ in seen} == {"start", "stop", "gave up"}
+    assert {connections for _, connections in seen} == {0}
+
+
+async def test_a_missing_start_is_an_error_in_the_log_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Application()
+
+    statuses = [status_of_handshake(app) for _ in range(3)]
+
+    assert statuses == [503] * 3
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "it got no lifespan event" in caplog.text
+
+
+async def test_handshakes_that_come_while_it_starts_or_stops_are_no_errors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Application()
+    statuses: list[int] = []
+
+    @app.lifespan
+    async def around() -> AsyncGenerator[None]:
+        statuses.append(status_of_handshake(app))
+        yield
+        statuses.append(status_of_handshake(app))
+
+    async with app.running():
+        pass
+
+    assert [*statuses, status_of_handshake(app)] == [503] * 3
+    assert not caplog.records
+
+
+async def test_handshakes_that_come_after_it_gave_up_are_no_errors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Application()
+    counter = Child(Counter)
+    app.supervise(counter)
+
+    with pytest.raises(RestartLimitReached):
+        async with app.running():
+            while True:
+                app.ref(counter).tell(Crash())
+                await anyio.wait_all_tasks_blocked()
+
+    assert status_of_handshake(app) == 503
+    assert not [record for record in caplog.records if record.name == "herdwick"]
 
 
 async def test_draining_closes_with_1012_and_refuses_with_503() -> None:

@@ -1,0 +1,64 @@
+"""What a close frame may say (RFC 6455 sections 5.5 and 7.4), and what a text message may hold."""
+
+from typing import Final
+
+MOST_REASON_BYTES: Final = 123
+"""The longest reason of a close frame: a control frame carries 125 bytes, the code takes two."""
+
+# What may travel in a close frame: RFC 6455 section 7.4.1 and IANA's registry.
+_REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+
+
+class IllegalCloseCode(ValueError):
+    """A close code that must not travel in a close frame."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(
+            f"close code {code} must not be sent; use 1000, 1001, 1003, 1008, 1011, 1012, 1013, "
+            "or 3000 to 4999 for codes of your own"
+        )
+        self.code = code
+
+
+class InvalidText(ValueError):
+    """A text that UTF-8 cannot carry, and so no text message can."""
+
+    def __init__(self, error: UnicodeEncodeError) -> None:
+        super().__init__(f"the text cannot be sent: {error.reason} at position {error.start}")
+        self.position = error.start
+
+
+def is_legal_close_code(code: int) -> bool:
+    """Tell whether `code` may travel in a close frame (RFC 6455 section 7.4)."""
+    return code in _REGISTERED or 3000 <= code <= 4999
+
+
+def check_close_code(code: int) -> None:
+    """Let a code pass that may travel in a close frame.
+
+    Raises:
+        IllegalCloseCode: It may not.
+    """
+    if not is_legal_close_code(code):
+        raise IllegalCloseCode(code)
+
+
+def check_text(data: str | bytes) -> None:
+    """Let a message pass that can be sent.
+
+    Raises:
+        InvalidText: It is text that holds a lone surrogate.
+    """
+    if isinstance(data, str) and not data.isascii():
+        try:
+            data.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidText(error) from None
+
+
+def clip_reason(reason: str) -> bytes:
+    """Encode a close reason, cut between two characters to at most 123 bytes."""
+    encoded = reason.encode(errors="replace")
+    if len(encoded) <= MOST_REASON_BYTES:
+        return encoded
+    return encoded[:MOST_REASON_BYTES].decode(errors="ignore").encode()
