@@ -102,3 +102,30 @@ async def test_a_herdwick_application_mounts_into_another() -> None:
         client.websocket_connect("/child/echo/ann") as socket,
     ):
         assert await socket.receive_text() == "ann"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "websocket.send", "text": "before accept"},
+        {"type": "websocket.close", "code": 1006},
+        {"type": "http.response.start", "status": 200},
+    ],
+)
+async def test_what_asgi_does_not_allow_is_told_to_the_mounted_application(event: Any) -> None:
+    async def careless(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        await receive()
+        with pytest.raises((RuntimeError, ValueError)):
+            await send(event)
+        await send({"type": "websocket.accept"})
+        with pytest.raises(RuntimeError, match=r"websocket\.accept"):
+            await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
+        with pytest.raises(OSError, match="over"):
+            await send({"type": "websocket.send", "text": "too late"})
+
+    app = Application()
+    app.mount("/", careless)
+
+    async with TestClient(app) as client, client.websocket_connect("/ws") as socket:
+        await socket.wait_handler()
