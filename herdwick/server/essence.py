@@ -15,8 +15,8 @@ _PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
 def essence(error: BaseException) -> str:
     """Give the sentence of an error, and below it the lines of the program that led to it.
 
-    Lines of herdwick, of Python and of installed packages are left out. Our own errors are made
-    to be read alone: of them there is only the sentence. The cause follows in the same way.
+    Lines of herdwick, of Python and of installed packages are left out. The cause follows in the
+    same way.
     """
     parts = [_sentence(error), *_places(error)]
     if error.__cause__ is not None:
@@ -33,8 +33,6 @@ def _sentence(error: BaseException) -> str:
 
 
 def _places(error: BaseException) -> list[str]:
-    if _is_ours(error):
-        return []
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
