@@ -16,6 +16,8 @@ General layout, from the bottom:
     application                  all of it together
 """
 
+from herdwick.actors import IllegalCloseCode, InvalidText
+
 from .application import Application, NotRunning
 from .asgi_types import ASGIApp, ASGIReceive, ASGISend, Scope
 from .auth import AuthNotConfigured
@@ -84,9 +86,11 @@ __all__ = [
     "HTTPError",
     "Headers",
     "Identity",
+    "IllegalCloseCode",
     "InvalidHeader",
     "InvalidMessage",
     "InvalidOrigin",
+    "InvalidText",
     "InvalidWebSocketStateError",
     "JWTBearer",
     "Limits",

@@ -15,8 +15,8 @@ from herdwick import (
     WebSocket,
     WebSocketDisconnectError,
 )
-from herdwick.actors import IllegalCloseCode, InvalidText
 from herdwick.testing import TestClient
+from herdwick.websocket import IllegalCloseCode, InvalidText
 
 
 async def close_code_after(app: Application, message: str | bytes) -> int | None:
