@@ -14,7 +14,7 @@ General layout, from the bottom:
 
 from .actor import Actor, Context, on
 from .ask import Question
-from .backend import Clock, Once, Waiter, current_clock
+from .backend import Clock, Once, Waiter, Waiters, current_clock
 from .child import Child
 from .dynamic import Dynamic, DynamicSupervision, Pool
 from .errors import (
@@ -93,6 +93,7 @@ __all__ = [
     "Timers",
     "Unanswered",
     "Waiter",
+    "Waiters",
     "current_clock",
     "on",
     "wants_restart",

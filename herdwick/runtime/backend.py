@@ -67,6 +67,29 @@ def _resolve(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
+class Waiters:
+    """A place where any number of tasks park until somebody wakes them all."""
+
+    __slots__ = ("_parked",)
+
+    def __init__(self) -> None:
+        self._parked: list[Waiter] = []
+
+    async def wait(self) -> None:
+        """Park until the next `wake_all`; cancelling leaves the place free."""
+        waiter = Waiter()
+        self._parked.append(waiter)
+        try:
+            await waiter.wait()
+        finally:
+            self._parked.remove(waiter)
+
+    def wake_all(self) -> None:
+        """Let all who are parked go on."""
+        for waiter in self._parked:
+            waiter.wake()
+
+
 class Once:
     """Something that happens once, and that any number of tasks can wait for.
 

@@ -7,7 +7,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from herdwick.actors import Data, RawHeaders, Receiver
-from herdwick.runtime import Clock, Once, Waiter
+from herdwick.runtime import Clock, Once, Waiter, Waiters
 from herdwick.websocket import Limits
 
 from .connection import Phase, WebSocketConnection
@@ -46,7 +46,7 @@ class StreamTransport:
         self._scope = anyio.CancelScope()
         self._writer = Waiter()
         self._reader = Waiter()
-        self._senders: list[Waiter] = []
+        self._senders = Waiters()
         self._peer_left = Once()
 
     # The actor's side.
@@ -84,12 +84,7 @@ class StreamTransport:
     async def drained(self) -> None:
         """Wait until the outbox is under its bound, or nothing more will be sent."""
         while self._connection.outbox.over and self._connection.phase is Phase.OPEN:
-            waiter = Waiter()
-            self._senders.append(waiter)
-            try:
-                await waiter.wait()
-            finally:
-                self._senders.remove(waiter)
+            await self._senders.wait()
 
     def close(self, code: int, reason: str = "") -> None:
         """Close after what the outbox holds; before `accept`, answer 403, or 500 for 1011.
@@ -155,14 +150,10 @@ class StreamTransport:
         if not connection.held:
             self._reader.wake()
         if connection.phase is not Phase.OPEN:
-            self._wake_senders()
+            self._senders.wake_all()
         if connection.phase is Phase.OVER:
             self._scope.cancel()
         self._ticker.watch(self, connection.deadline)
-
-    def _wake_senders(self) -> None:
-        for waiter in self._senders:
-            waiter.wake()
 
     async def _read(self, early: bytes) -> None:
         if early:
@@ -197,7 +188,7 @@ class StreamTransport:
                 await self._stream.send(outbox.take())
                 outbox.written()
                 if not outbox.over:
-                    self._wake_senders()
+                    self._senders.wake_all()
         except LOST:
             self._connection.lost()
 

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from herdwick.actors import Data, RawHeaders, size_of
-from herdwick.runtime import Once, Waiter
+from herdwick.runtime import Once, Waiters
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class MemoryTransport:
         self._bytes = 0
         self._most_bytes = most_bytes
         self._paused = False
-        self._changed: list[Waiter] = []
+        self._changed = Waiters()
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         """Answer the handshake with 101."""
@@ -54,19 +54,19 @@ class MemoryTransport:
         if self.ending is None:
             self._messages.append(data)
             self._bytes += size_of(data)
-            self._wake()
+            self._changed.wake_all()
         return self._bytes > self._most_bytes
 
     async def drained(self) -> None:
         """Wait until the test has read enough."""
         while self._bytes > self._most_bytes and self.ending is None:
-            await self._change()
+            await self._changed.wait()
 
     def close(self, code: int, reason: str = "") -> None:
         """End the connection, after what waits to be read."""
         if self.ending is None:
             self.ending = (code, reason)
-            self._wake()
+            self._changed.wake_all()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -79,36 +79,24 @@ class MemoryTransport:
     def resume_reading(self) -> None:
         """Let the test send again."""
         self._paused = False
-        self._wake()
+        self._changed.wake_all()
 
     async def take(self) -> Data | None:
         """Wait for the next message of the connection; None once it is closed."""
         while not self._messages:
             if self.ending is not None:
                 return None
-            await self._change()
+            await self._changed.wait()
         data = self._messages.popleft()
         self._bytes -= size_of(data)
-        self._wake()
+        self._changed.wake_all()
         return data
 
     async def readable(self) -> None:
         """Wait until the connection reads, or is closed."""
         while self._paused and self.ending is None:
-            await self._change()
+            await self._changed.wait()
 
     def _answer(self, answer: Accepted | Refused) -> None:
         self.answer = answer
         self.answered.happen()
-
-    async def _change(self) -> None:
-        waiter = Waiter()
-        self._changed.append(waiter)
-        try:
-            await waiter.wait()
-        finally:
-            self._changed.remove(waiter)
-
-    def _wake(self) -> None:
-        for waiter in self._changed:
-            waiter.wake()

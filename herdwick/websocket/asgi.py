@@ -9,7 +9,7 @@ from typing import Final, cast
 import anyio
 
 from herdwick.actors import Connection, Data, RawHeaders, size_of
-from herdwick.runtime import Once, Waiter
+from herdwick.runtime import Once, Waiter, Waiters
 
 from .asgi_types import ASGIEvent, ASGIReceive, ASGISend, Scope
 from .limits import Limits
@@ -87,7 +87,7 @@ class ASGITransport:
         self._bytes = 0
         self._most_bytes = most_bytes
         self._writer = Waiter()
-        self._senders: list[Waiter] = []
+        self._senders = Waiters()
         self._over = False
         self._paused = False
         self._reader = Waiter()
@@ -118,12 +118,7 @@ class ASGITransport:
     async def drained(self) -> None:
         """Wait until the outbox is under its bound, or the transport is over."""
         while self._bytes > self._most_bytes and not self._over:
-            waiter = Waiter()
-            self._senders.append(waiter)
-            try:
-                await waiter.wait()
-            finally:
-                self._senders.remove(waiter)
+            await self._senders.wait()
 
     def close(self, code: int, reason: str = "") -> None:
         """Close after what the outbox holds."""
@@ -158,7 +153,7 @@ class ASGITransport:
             await self._writer.wait()
         event, size = self._events.popleft()
         self._bytes -= size
-        self._wake_senders()
+        self._senders.wake_all()
         return event
 
     def _put(self, event: ASGIEvent, size: int = 0) -> None:
@@ -171,8 +166,4 @@ class ASGITransport:
         self._over = True
         self._writer.wake()
         self._reader.wake()
-        self._wake_senders()
-
-    def _wake_senders(self) -> None:
-        for waiter in self._senders:
-            waiter.wake()
+        self._senders.wake_all()
