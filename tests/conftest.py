@@ -74,6 +74,6 @@ def is_for_its_backend(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return True
     backend: object = item.callspec.params.get("anyio_backend")
-    if backend == TRIO:
+    if backend in (TRIO, "trio"):
         return item.get_closest_marker("asyncio_only") is None
     return backend is None or item.get_closest_marker("trio_only") is None

@@ -18,6 +18,7 @@ class IllegalCloseCode(ValueError):
             "or 3000 to 4999 for codes of your own"
         )
         self.code = code
+        """The code that was refused."""
 
 
 class InvalidText(ValueError):
@@ -25,7 +26,8 @@ class InvalidText(ValueError):
 
     def __init__(self, error: UnicodeEncodeError) -> None:
         super().__init__(f"the text cannot be sent: {error.reason} at position {error.start}")
-        self.position = error.start
+        self.position: int = error.start
+        """The index of the first character that cannot be sent."""
 
 
 def is_legal_close_code(code: int) -> bool:

@@ -12,16 +12,18 @@ import anyio
 import anyio.lowlevel
 
 from herdwick.runtime import (
+    NOPROC,
     NORMAL,
     ActorStopped,
-    Exit,
     Life,
     Message,
+    Monitor,
     NotHandled,
     Once,
     Policy,
     Question,
     Ref,
+    Slot,
     Timer,
 )
 
@@ -37,13 +39,17 @@ class Send(Message):
     """Send a message to the peer: text, bytes, or anything that the connection's codec takes."""
 
     payload: object
+    """What to send; the codec encodes what is neither text nor bytes."""
 
 
 class Close(Message):
     """Close the connection."""
 
     code: int = 1000
+    """The close code; one that must not be sent is refused here and now."""
+
     reason: str = ""
+    """What the peer is told."""
 
     def __post_init__(self) -> None:
         """Refuse a code that must not be sent."""
@@ -54,8 +60,13 @@ class Phase(Enum):
     """Where a connection stands; it only ever goes forward."""
 
     HANDSHAKE = 0
+    """The peer waits to be accepted or rejected."""
+
     OPEN = 1
+    """It was accepted."""
+
     OVER = 2
+    """It was rejected, or either side has ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,10 @@ class Ending:
     """The close code and reason that a connection has ended with, whoever ended it."""
 
     code: int
+    """The close code."""
+
     reason: str = ""
+    """What the one who ended it said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +85,16 @@ class Bounds:
     """What one connection may hold, and how long it may wait: bytes and seconds."""
 
     inbox_messages: int
+    """Messages that wait unread before reading pauses."""
+
     inbox_bytes: int
+    """Bytes of messages that wait unread before reading pauses."""
+
     pause_timeout: float
+    """How long reading may stay paused; then it is closed with 1008."""
+
     send_timeout: float
+    """How long a `send` may wait for a peer that does not read; then it is closed with 1013."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +125,18 @@ class Connection:
     a busy handler delays nobody.
     """
 
+    on_stop = None
+    """The handler cleans up in its own `finally`."""
+
     def __init__(self, transport: Transport, behaviour: Behaviour, bounds: Bounds) -> None:
-        self.name = token_hex(6)
-        self.path = self.name
+        self.name: str = token_hex(6)
+        """Its own, among all connections."""
+        self.path: str = self.name
         """Its place in the tree; its bare name until it has one."""
-        self.terms = TERMS
-        self.phase = Phase.HANDSHAKE
+        self.terms: Policy = TERMS
+        """How its supervisor treats it."""
+        self.phase: Phase = Phase.HANDSHAKE
+        """Where it stands."""
         self.ending: Ending | None = None
         """How it ended; None until it is over."""
         self.over = Once()
@@ -256,6 +283,26 @@ class Connection:
         """Carry out a `Send` or a `Close`; there is no mailbox to wait for."""
         self.put_nowait(item)
 
+    @property
+    def slot(self) -> Slot | None:
+        """Its place in the tree, while it lives."""
+        return None if self._life is None else self._life.slot
+
+    @property
+    def asking(self) -> None:
+        """Nobody: what it is asked is answered in the asker's turn, whatever its handler does."""
+        return
+
+    def refused(self, message: object, error: NotHandled) -> None:
+        """Drop what was told to a connection that is over: that is in the nature of peers."""
+
+    def watch(self, monitor: Monitor) -> None:
+        """Tell the monitor of the end of the connection."""
+        if self._life is None:
+            monitor.fire(NOPROC)
+        else:
+            self._life.watch(monitor)
+
     # ------------------------------------------------------------------ the runtime's side
 
     def embody(self, life: Life) -> Connection:
@@ -292,9 +339,6 @@ class Connection:
         self.reject(503, [(b"retry-after", b"5")])
         self._end(self._behaviour.stop_code())
         self._cancel_if_wanted()
-
-    async def on_stop(self, reason: Exit) -> None:
-        """Do nothing: the handler cleans up in its own `finally`."""
 
     # ------------------------------------------------------------------ ends
 

@@ -4,26 +4,35 @@ General layout, from the bottom:
 
     backend                     the few primitives in which asyncio and trio differ
     mailbox, ask, ref, message  how actors are spoken to
-    exit, restart               how they end, and what follows: pure
-    actor, child                what users write: class and function actors, and their specs
+    exit, monitors, letters     how they end, who hears of it, and what reached nobody
+    restart, backoff, policy    what follows an end: pure decisions, and what they rest on
+    actor, handlers, child      what users write: class and function actors, and their specs
+    body, schedule              what actors do, and their timers
     life, slot                  one incarnation, and the place in the tree that outlives it
-    supervisor, dynamic         who starts, restarts and stops them
+    supervisor, supervision     declared children: the spec, and the loop that runs it
+    dynamic, pool               children that come and go: the specs, and what runs them
     timers, registry, events    what all actors of a system share
-    system                      the tree as a whole
+    system, tree                the tree as a whole, and its snapshots
 """
 
-from .actor import Actor, Context, on
-from .ask import Question
+from .actor import Actor, Context
+from .ask import LATER, Answer, Later, Place, Question, Reply
 from .backend import Clock, Once, Waiter, Waiters, current_clock
+from .backoff import Backoff
 from .child import Child
-from .dynamic import Dynamic, DynamicSupervision, Pool
+from .dynamic import Budget, Dynamic, Pool
 from .errors import (
     ActorStopped,
     AskError,
     AskTimeout,
+    ChildStands,
     Crashed,
+    Deadlock,
+    Expired,
     ForeignCancellation,
     MailboxFull,
+    NoReply,
+    NotFound,
     NotHandled,
     Rejected,
     Restarting,
@@ -31,61 +40,98 @@ from .errors import (
     StartFailed,
     Unanswered,
 )
-from .events import Event, Events, Exited, GaveUp, Restarted
-from .exit import KILLED, NORMAL, SHUTDOWN, Exit
-from .life import Body, Life, Policy, Spec
-from .mailbox import Mailbox
+from .events import DeadLetter, Event, Events, Exited, Fate, GaveUp, Restarted, Started, Stuck
+from .exit import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit
+from .handlers import on
+from .life import Body, Life, Owner, Spec
+from .mailbox import Mailbox, Signal
 from .message import Ask, Askable, Message
-from .ref import Inlet, Ref
-from .restart import Restart, RestartLimit, wants_restart
-from .slot import Slot
+from .monitors import Down, Monitor, watch
+from .policy import Overflow, Policy, PolicyOptions, Queued
+from .pool import PoolSupervision
+from .ref import Inlet, Ref, slot_of
+from .restart import Restart, RestartLimit, Strategy, restart_group, wants_restart
+from .slot import Slot, State
 from .supervisor import Supervisable, Supervisor
-from .system import System
+from .system import OnStuck, System
 from .timers import Timer, Timers
+from .tree import ChildCounts, ChildInfo, Kind, Node, Statistics
 
 __all__ = [
     "KILLED",
+    "LATER",
+    "NOPROC",
     "NORMAL",
     "SHUTDOWN",
     "Actor",
     "ActorStopped",
+    "Answer",
     "Ask",
     "AskError",
     "AskTimeout",
     "Askable",
+    "Backoff",
     "Body",
+    "Budget",
     "Child",
+    "ChildCounts",
+    "ChildInfo",
+    "ChildStands",
     "Clock",
     "Context",
     "Crashed",
+    "DeadLetter",
+    "Deadlock",
+    "Down",
     "Dynamic",
-    "DynamicSupervision",
     "Event",
     "Events",
     "Exit",
     "Exited",
+    "Expired",
+    "Fate",
     "ForeignCancellation",
     "GaveUp",
     "Inlet",
+    "Kind",
+    "Later",
     "Life",
     "Mailbox",
     "MailboxFull",
     "Message",
+    "Monitor",
+    "NoReply",
+    "Node",
+    "NotFound",
     "NotHandled",
+    "OnStuck",
     "Once",
+    "Overflow",
+    "Owner",
+    "Place",
     "Policy",
+    "PolicyOptions",
     "Pool",
+    "PoolSupervision",
     "Question",
+    "Queued",
     "Ref",
     "Rejected",
+    "Reply",
     "Restart",
     "RestartLimit",
     "RestartLimitReached",
     "Restarted",
     "Restarting",
+    "Signal",
     "Slot",
     "Spec",
     "StartFailed",
+    "Started",
+    "State",
+    "Statistics",
+    "Strategy",
+    "Stuck",
     "Supervisable",
     "Supervisor",
     "System",
@@ -96,5 +142,8 @@ __all__ = [
     "Waiters",
     "current_clock",
     "on",
+    "restart_group",
+    "slot_of",
     "wants_restart",
+    "watch",
 ]

@@ -1,11 +1,12 @@
-"""The few primitives in which asyncio and trio differ: a parked waiter, spawning, the clock."""
+"""The few primitives in which asyncio and trio differ: parked waiters, tasks, the clock."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import anyio
 import anyio.abc
@@ -13,6 +14,7 @@ import trio
 
 Main: TypeAlias = Callable[[], Coroutine[object, object, None]]
 Clock: TypeAlias = Callable[[], float]
+"""A function that gives the time in seconds; only differences mean something."""
 
 
 def current_clock() -> Clock:
@@ -21,6 +23,34 @@ def current_clock() -> Clock:
     `anyio.current_time` is not: it needs a task to know its backend.
     """
     return trio.current_time if trio.lowlevel.in_trio_task() else asyncio.get_running_loop().time
+
+
+def current_task() -> object:
+    """Give the task that runs now, to compare with others."""
+    if trio.lowlevel.in_trio_task():
+        return trio.lowlevel.current_task()
+    return asyncio.current_task()
+
+
+def stack_of(task: object) -> str:
+    """Tell where a task stands, the innermost call last, as a traceback does."""
+    coroutine: object = None
+    if isinstance(task, trio.lowlevel.Task):
+        coroutine = task.coro
+    elif isinstance(task, asyncio.Task):
+        coroutine = cast("asyncio.Task[object]", task).get_coro()
+    summary: list[traceback.FrameSummary] = []
+    while coroutine is not None:
+        frame = _first(coroutine, "cr_frame", "gi_frame", "ag_frame")
+        if frame is not None:
+            summary += traceback.extract_stack(frame, limit=1)
+        coroutine = _first(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
+    return "".join(traceback.format_list(summary))
+
+
+def _first(coroutine: object, *names: str) -> Any:
+    """Give what a coroutine, a generator or an asynchronous generator calls by its own name."""
+    return next((found for name in names if (found := getattr(coroutine, name, None))), None)
 
 
 class Waiter:
@@ -50,6 +80,11 @@ class Waiter:
         finally:
             if self._wake is wake:  # another may have parked since this one was woken
                 self._wake = None
+
+    @property
+    def parked(self) -> bool:
+        """Whether a task waits here."""
+        return self._wake is not None
 
     def wake(self) -> None:
         """Let the parked task go on; nothing happens where none is parked."""

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypedDict, Unpack, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, Unpack
 
 from typing_extensions import TypeVar
 
-from .actor import Actor, ActorBody, Context, FunctionBody
-from .life import Body, Life, Policy, part_of_path
-from .restart import Restart
+from .actor import Actor, Context
+from .body import body_of
+from .life import Body, Life
+from .policy import Policy, PolicyOptions, part_of_path
 
 M_contra = TypeVar("M_contra", contravariant=True)
 P = ParamSpec("P")
-
-
-class PolicyOptions(TypedDict, total=False):
-    """The options of `Child.policy`; `Policy` says what each means."""
-
-    restart: Restart
-    grace: float
-    start_timeout: float
-    hook_timeout: float
-    mailbox: int | None
 
 
 class Child(Generic[M_contra]):
@@ -36,23 +26,18 @@ class Child(Generic[M_contra]):
     one survives the crash that it may have caused.
     """
 
-    @overload
-    def __init__(
-        self, factory: Callable[P, Actor[M_contra]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> None: ...
-    @overload
     def __init__(
         self,
-        factory: Callable[Concatenate[Context[M_contra], P], Awaitable[None]],
+        factory: Callable[P, Actor[M_contra]]
+        | Callable[Concatenate[Context[M_contra], P], Awaitable[None]],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> None: ...
-    def __init__(self, factory: Callable[..., Any], /, *args: object, **kwargs: object) -> None:
+    ) -> None:
         """Make a permanent child, named after what it starts."""
         if not callable(factory):
             raise TypeError(f"a child needs an actor class or a function, not {factory!r}")
-        self._factory = factory
+        self._factory: Callable[..., Any] = factory
         self._args = args
         self._kwargs = kwargs
         self._name: str = getattr(factory, "__name__", type(factory).__name__)
@@ -75,26 +60,19 @@ class Child(Generic[M_contra]):
         return named
 
     def policy(self, **options: Unpack[PolicyOptions]) -> Self:
-        """Give a copy with these options; the others stay as they are."""
+        """Give a copy with these options; the others stay as they are.
+
+        Raises:
+            ValueError: An option is out of its range.
+        """
+        return self.under(replace(self._terms, **options))
+
+    def under(self, terms: Policy) -> Self:
+        """Give a copy with this policy."""
         changed = copy.copy(self)
-        changed._terms = replace(self._terms, **options)
+        changed._terms = terms
         return changed
 
     def embody(self, life: Life) -> Body:
         """Make the actor of a new incarnation."""
         return body_of(life, self._factory, self._args, self._kwargs)
-
-
-def body_of(
-    life: Life,
-    factory: Callable[..., Any],
-    args: tuple[object, ...],
-    kwargs: Mapping[str, object],
-) -> Body:
-    """Make the body of a class actor or a function actor."""
-    if inspect.iscoroutinefunction(factory):
-        return FunctionBody(life, lambda context: factory(context, *args, **kwargs))
-    made: Any = factory(*args, **kwargs)
-    if not issubclass(type(made), Actor):
-        raise TypeError(f"{life.slot.path}: {factory!r} made {made!r}, which is no Actor")
-    return ActorBody(life, made)

@@ -4,15 +4,22 @@ AskError
 ├── NotHandled                 safe to ask again
 │   ├── ActorStopped           it has ended, or takes no more messages
 │   ├── Restarting             it comes back in a moment
-│   └── MailboxFull            too many messages wait already
-└── Unanswered                 it may have been handled
-    ├── Crashed                it failed before it answered
-    └── AskTimeout             it did not answer in time (a TimeoutError)
+│   ├── NotFound               nobody knows it
+│   ├── MailboxFull            too many messages wait already
+│   └── Expired                it did not get to the question in time (a TimeoutError)
+├── Unanswered                 it may have been handled
+│   ├── Crashed                it failed before it answered
+│   ├── AskTimeout             it did not answer in time (a TimeoutError)
+│   └── NoReply                it handled the question, and gave no answer
+└── Deadlock                   it waits, itself or through others, for the asker
 Rejected                       it answered: no
 StartFailed                    a child did not start
 RestartLimitReached            a child kept failing, so its supervisor gave up
+ChildStands                    an order does not fit the state of a child
 ForeignCancellation            somebody else than its supervisor cancelled an actor
 """
+
+from collections.abc import Sequence
 
 from .exit import Exit
 
@@ -45,6 +52,17 @@ class Restarting(NotHandled):
         self.actor = actor
 
 
+class NotFound(NotHandled):
+    """No actor of this system goes by that spec or ref."""
+
+    def __init__(self, actor: str) -> None:
+        super().__init__(
+            f"{actor} is in no part of this tree; a child is found by the very spec that stands "
+            "in it, and a supervisor's children while it runs"
+        )
+        self.actor = actor
+
+
 class MailboxFull(NotHandled):
     """The actor is behind with its messages."""
 
@@ -52,6 +70,15 @@ class MailboxFull(NotHandled):
         super().__init__(f"{actor} has {capacity} messages waiting; use `send` to wait for room")
         self.actor = actor
         self.capacity = capacity
+
+
+class Expired(NotHandled, TimeoutError):
+    """The actor did not get to the question in time, and will not handle it any more."""
+
+    def __init__(self, actor: str, timeout: float) -> None:
+        super().__init__(f"{actor} did not get to the question within {timeout:g} s")
+        self.actor = actor
+        self.timeout = timeout
 
 
 class Crashed(Unanswered):
@@ -70,6 +97,29 @@ class AskTimeout(Unanswered, TimeoutError):
         super().__init__(f"{actor} did not answer within {timeout:g} s")
         self.actor = actor
         self.timeout = timeout
+
+
+class NoReply(Unanswered):
+    """The actor handled the question, and gave no answer."""
+
+    def __init__(self, actor: str, message: str) -> None:
+        super().__init__(
+            f"{actor} handled {message} and gave no answer; return one, or take "
+            "`reply = ctx.defer(message)`, return LATER and call the reply later"
+        )
+        self.actor = actor
+        self.message = message
+
+
+class Deadlock(AskError):
+    """The question would wait for its own asker, for ever."""
+
+    def __init__(self, cycle: Sequence[str]) -> None:
+        super().__init__(
+            f"a question would wait for itself: {' asks '.join(cycle)}; use `tell`, or let a "
+            "helper task ask (`ctx.start_soon`)"
+        )
+        self.cycle = tuple(cycle)
 
 
 class Rejected(Exception):
@@ -92,13 +142,27 @@ class StartFailed(RuntimeError):
 class RestartLimitReached(RuntimeError):
     """A child kept failing, so its supervisor gave up; `__cause__` is its last error."""
 
-    def __init__(self, child: str, restarts: int, period: float) -> None:
-        super().__init__(
-            f"{child} failed more than {restarts} times in {period:g} s; its supervisor stops"
-        )
+    def __init__(
+        self, child: str, restarts: int, period: float | None, restarted_at: Sequence[float] = ()
+    ) -> None:
+        often = f"more than {restarts} times"
+        often += " in a row" if period is None else f" in {period:g} s"
+        super().__init__(f"{child} failed {often}; its supervisor stops")
         self.child = child
         self.restarts = restarts
         self.period = period
+        """Seconds within which the restarts were counted; None where only those in a row are."""
+        self.restarted_at = tuple(restarted_at)
+        """When it was restarted, by the system's clock."""
+
+
+class ChildStands(RuntimeError):
+    """An order to a supervisor does not fit the state of the child."""
+
+    def __init__(self, child: str, state: str, advice: str) -> None:
+        super().__init__(f"{child} is {state}; {advice}")
+        self.child = child
+        self.state = state
 
 
 class ForeignCancellation(RuntimeError):

@@ -3,12 +3,20 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from .errors import RestartLimitReached, StartFailed
 from .exit import Exit
 
 logger: Final = logging.getLogger("herdwick.runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An incarnation is ready."""
+
+    path: str
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +43,47 @@ class GaveUp:
 
     path: str
     restarts: int
-    period: float
+    period: float | None
+    """Seconds within which they were counted; None where only those in a row are."""
 
 
-Event: TypeAlias = Exited | Restarted | GaveUp
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """An actor was cancelled and goes on all the same; nobody can end it, and nobody follows it."""
+
+    path: str
+    incarnation: int
+    stack: str
+    """Where its task stands, the innermost call last."""
+
+
+Fate: TypeAlias = Literal["stopped", "full", "evicted", "dropped", "crashed"]
+"""stopped: nobody is there; full: it was not taken; evicted: a later one took its place; dropped:
+a restart did not keep it; crashed: the actor failed while it handled it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was told reached nobody."""
+
+    path: str
+    message: object
+    why: Fate
+
+
+Event: TypeAlias = Started | Exited | Restarted | GaveUp | Stuck | DeadLetter
+"""All that a system tells its subscribers."""
 
 
 class Events:
-    """The stream of one system's events; subscribers are called in the actor's own task."""
+    """The stream of one system's events.
+
+    It can be subscribed to before the system starts. Subscribers are called in the runtime's own
+    turn, so they must not block; an error in one is logged and does no harm.
+    """
 
     def __init__(self) -> None:
-        self._subscribers: list[Callable[[Event], None]] = [log]
+        self._subscribers: list[Callable[[Event], None]] = []
 
     def subscribe(self, call: Callable[[Event], None]) -> Callable[[], None]:
         """Call `call` with each event from now on; what this returns ends it."""
@@ -53,18 +91,28 @@ class Events:
         return lambda: self._subscribers.remove(call)
 
     def emit(self, event: Event) -> None:
-        """Tell all subscribers; an error in one is logged and does no harm."""
-        for call in list(self._subscribers):
-            try:
-                call(event)
-            except Exception:
-                logger.exception("a subscriber failed on %s", event)
+        """Log what an operator wants to see, and tell all subscribers."""
+        log(event)
+        self._tell(event)
+
+    def started(self, path: str, incarnation: int) -> None:
+        """Tell that an incarnation is ready."""
+        if self._subscribers:  # there are many of them, and mostly nobody listens
+            self._tell(Started(path, incarnation))
 
     def exited(
         self, path: str, incarnation: int, reason: Exit, error: BaseException | None
     ) -> None:
         """Tell that an incarnation has ended."""
-        self.emit(Exited(path, incarnation, reason, error))
+        if self._subscribers or reason.abnormal:
+            self.emit(Exited(path, incarnation, reason, error))
+
+    def _tell(self, event: Event) -> None:
+        for call in list(self._subscribers):
+            try:
+                call(event)
+            except Exception:
+                logger.exception("a subscriber failed on %s", event)
 
 
 def log(event: Event) -> None:
@@ -77,8 +125,16 @@ def log(event: Event) -> None:
             logger.warning("%s did not stop within its grace and was killed", path)
         case Restarted(path, incarnation):
             logger.warning("%s restarted, incarnation %d", path, incarnation)
+        case GaveUp(path, restarts, None):
+            text = "%s failed more than %d times in a row; its supervisor gives up on it"
+            logger.error(text, path, restarts)
         case GaveUp(path, restarts, period):
             text = "%s failed more than %d times in %g s; its supervisor gives up on it"
             logger.error(text, path, restarts, period)
+        case Stuck(path, _, stack):
+            text = (
+                "%s was cancelled and does not end; something in it swallows the cancellation\n%s"
+            )
+            logger.critical(text, path, stack)
         case _:
             pass

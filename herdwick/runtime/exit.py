@@ -29,8 +29,16 @@ class Exit(msgspec.Struct, frozen=True):
 
 
 NORMAL: Final = Exit("normal")
+"""It stopped itself, or its function returned."""
+
 SHUTDOWN: Final = Exit("shutdown")
+"""It was asked to stop."""
+
 KILLED: Final = Exit("killed")
+"""It did not stop within its grace."""
+
+NOPROC: Final = Exit("noproc")
+"""There was none to begin with; only a monitor's `Down` has it."""
 
 
 def crash(error: BaseException) -> Exit:

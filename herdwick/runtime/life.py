@@ -4,64 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Final, Protocol, cast
+from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
 
-from .backend import Nursery, Once, persist
-from .errors import ActorStopped, ForeignCancellation
+from .ask import Answer, Place, asker
+from .backend import Nursery, Once, current_task, persist, stack_of
+from .errors import ActorStopped, Crashed, ForeignCancellation
+from .events import Stuck
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, crash
-from .restart import Restart
+from .monitors import Monitor, Monitors
+from .policy import Policy
+from .schedule import Schedule
 
 if TYPE_CHECKING:
     from .slot import Slot
     from .system import Surroundings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How a supervisor treats a child."""
+STUCK_AFTER: Final = 5.0
+"""Seconds, beyond those of its hook, after which a cancelled actor that goes on is reported."""
 
-    restart: Restart = "permanent"
-    """permanent: always comes back; transient: after an abnormal exit; temporary: never."""
-
-    grace: float = 5.0
-    """Seconds that a stop may take before it becomes a cancellation."""
-
-    start_timeout: float = 30.0
-    """Seconds that a start may take before it has failed."""
-
-    hook_timeout: float = 5.0
-    """Seconds that the stop hook may take before it is cancelled."""
-
-    mailbox: int | None = 1000
-    """Messages that may wait; None for no bound."""
-
-    contain_exits: bool = False
-    """SystemExit and KeyboardInterrupt are crashes like any other, not the program's end."""
-
-    def __post_init__(self) -> None:
-        if self.restart not in get_args(Restart):
-            raise ValueError(f"restart is {self.restart!r}; it must be one of {get_args(Restart)}")
-        for name in ("grace", "start_timeout", "hook_timeout"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must be 0 seconds or more")
-        if self.mailbox is not None and self.mailbox < 1:
-            raise ValueError(f"mailbox is {self.mailbox}; it must hold at least 1 message")
-
-
-def part_of_path(name: str) -> str:
-    """Give the name of a child back if it can stand in a path."""
-    if not name or "/" in name:
-        raise ValueError(f"a child's name is a part of a path, not {name!r}")
-    return name
+IDLE: Final = Exit("shutdown", "idle")
 
 
 class Body(Protocol):
     """What an actor does in one incarnation."""
+
+    @property
+    def on_stop(self) -> Callable[[Exit], Awaitable[None]] | None:
+        """What cleans up in the end, shielded, within a deadline; None where nothing has to."""
+        ...
 
     async def live(self) -> None:
         """Start, call `Life.started`, and go on until the end."""
@@ -69,10 +45,6 @@ class Body(Protocol):
 
     def stop(self) -> None:
         """Be asked to come to an end; called in any task, once, after the start."""
-        ...
-
-    async def on_stop(self, reason: Exit) -> None:
-        """Clean up; shielded, within a deadline."""
         ...
 
 
@@ -94,6 +66,34 @@ class Spec(Protocol):
         ...
 
 
+class Owner(Protocol):
+    """Who has a child: its supervisor."""
+
+    def comes_back(self, life: Life, reason: Exit) -> bool:
+        """Tell whether another life is to follow one that ends so; changes nothing."""
+        ...
+
+    def ended(self, life: Life) -> None:
+        """Take note that a life is completely over; called once, in the runtime's own turn."""
+        ...
+
+    def revive(self, slot: Slot) -> None:
+        """Start a passive child, which is needed again; raises `NotHandled` where it cannot."""
+        ...
+
+    async def terminate(self, slot: Slot) -> None:
+        """Stop a child, and do not bring it back."""
+        ...
+
+    async def restart(self, slot: Slot) -> None:
+        """Start a child that is stopped."""
+        ...
+
+    async def delete(self, slot: Slot) -> None:
+        """Forget a child that is stopped."""
+        ...
+
+
 class Life:
     """One incarnation of an actor.
 
@@ -101,13 +101,37 @@ class Life:
     every end becomes an exit reason: no exception leaves the task.
     """
 
-    def __init__(
-        self,
-        slot: Slot,
-        nursery: Nursery,
-        surroundings: Surroundings,
-        ended: Callable[[Life], None],
-    ) -> None:
+    __slots__ = (
+        "__weakref__",
+        "_brutal",
+        "_cancelled",
+        "_helpers",
+        "_hook",
+        "_monitors",
+        "_nursery",
+        "_owed",
+        "_schedule",
+        "_scope",
+        "_watched",
+        "_winding_up",
+        "acknowledged",
+        "asks",
+        "body",
+        "comeback",
+        "dismissed",
+        "error",
+        "over",
+        "passivating",
+        "reason",
+        "settled",
+        "slot",
+        "started_at",
+        "stopping",
+        "surroundings",
+        "task",
+    )
+
+    def __init__(self, slot: Slot, nursery: Nursery, surroundings: Surroundings) -> None:
         self.slot = slot
         self.surroundings = surroundings
         self.reason: Exit | None = None
@@ -116,6 +140,8 @@ class Life:
         """The error that it ended with, if any."""
         self.acknowledged = False
         """Whether its start is complete."""
+        self.started_at = 0.0
+        """When its start was complete, by the system's clock."""
         self.settled = Once()
         """Its start has succeeded or failed."""
         self.over = Once()
@@ -123,16 +149,31 @@ class Life:
         self.stopping: Exit | None = None
         """The reason that a stop has recorded; None while nobody asked for one."""
         self.dismissed = False
-        """Whether its supervisor has asked for the stop, so that no other life follows."""
-        self._nursery = nursery
-        self._ended = ended
+        """Whether its supervisor has asked for the stop."""
+        self.comeback: bool | None = None
+        """Whether its supervisor wants another life after its stop, or its failed start."""
+        self.passivating = False
+        """Whether it stops because nobody needs it now."""
+        self.task: object = None
+        """Its own task, while it runs."""
+        self.asks: Place | None = None
+        """Whose answer its own task waits for now."""
         self.body: Body | None = None
         """What it does; there once its task has begun."""
+        self._nursery = nursery
         self._scope: anyio.CancelScope | None = None
+        self._hook: anyio.CancelScope | None = None
         self._cancelled = False
         self._brutal = False
-        self._helpers: set[_Helper] = set()
         self._winding_up = False
+        # Most actors have none of these.
+        self._helpers: set[_Helper] | None = None
+        self._watched: dict[Monitor, None] | None = None
+        self._monitors: Monitors | None = None
+        self._schedule: Schedule | None = None
+        self._owed: WeakSet[Answer[object]] | None = None
+
+    # ------------------------------------------------------------------ its supervisor's side
 
     def spawn(self, context: Context) -> None:
         """Start the task; in a callback too."""
@@ -141,28 +182,6 @@ class Life:
         if timeout < float("inf") and not self.settled:
             timer = self.surroundings.timers.call_later(timeout, self._start_late)
             self.settled.then(timer.cancel)
-
-    def started(self) -> None:
-        """Acknowledge the start."""
-        self.acknowledged = True
-        self.settled.happen()
-
-    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Run a helper task that belongs to this life: its crash is ours, our end is its end.
-
-        Raises:
-            ActorStopped: This life ends, and its helpers with it.
-        """
-        if self._winding_up:
-            raise ActorStopped(self.slot.path)
-        helper = _Helper(self, function, args)
-        self._helpers.add(helper)
-        name = f"{self.slot.path}:{getattr(function, '__name__', 'helper')}"
-        self._nursery.spawn(helper.main, copy_context(), name, helper.ended)
-
-    def forget(self, helper: _Helper) -> None:
-        """Let a helper go that has ended."""
-        self._helpers.discard(helper)
 
     def stop(self) -> None:
         """Ask for an ordered end on the supervisor's behalf; after the grace, cancel."""
@@ -175,20 +194,12 @@ class Life:
             self.over.then(timer.cancel)
         self.leave(SHUTDOWN)
 
-    def leave(self, reason: Exit) -> None:
-        """Come to an ordered end on the actor's own behalf; whether it comes back is open."""
-        if self.stopping is not None or self.over:
-            return
-        self.stopping = reason
-        self.slot.closing()
-        if self.body is None or not self.acknowledged:
-            self.cancel(reason)
-        else:
-            self.body.stop()
-
     def kill(self, *, brutal: bool = False) -> None:
-        """End it now: the running handler is cancelled; `brutal` skips the stop hook too."""
-        self._brutal = self._brutal or brutal
+        """End it now: the running handler is cancelled; `brutal` cuts the stop hook too."""
+        if brutal:
+            self._brutal = True
+            if self._hook is not None:
+                self._hook.cancel()
         self.cancel(KILLED)
 
     def fail(self, error: BaseException) -> None:
@@ -204,17 +215,126 @@ class Life:
         self._cancelled = True
         if self._scope is not None:
             self._scope.cancel()
+        if not self.over:
+            patience = self.slot.spec.terms.hook_timeout + STUCK_AFTER
+            timer = self.surroundings.timers.call_later(patience, self._report_stuck)
+            self.over.then(timer.cancel)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is another message to handle, or to wait for."""
+        if self.stopping is None:
+            return True
+        return self.slot.spec.terms.drain and not self.slot.mailbox.empty
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was asked to stop, or winds up."""
+        return self.stopping is not None or self._winding_up
+
+    # ------------------------------------------------------------------ the actor's side
+
+    def started(self) -> None:
+        """Acknowledge the start."""
+        self.acknowledged = True
+        self.started_at = self.surroundings.clock()
+        self.settled.happen()
+        self.surroundings.events.started(self.slot.path, self.slot.incarnation)
+        idle = self.slot.spec.terms.idle_timeout
+        if idle is not None:
+            self.slot.since = self.started_at
+            self._look_again(idle)
+
+    def leave(self, reason: Exit) -> None:
+        """Come to an ordered end on the actor's own behalf; whether it comes back is open."""
+        if self.stopping is not None or self.over:
+            return
+        self.stopping = reason
+        self.slot.closing(comes_back=self._comes_back(reason))
+        if self.body is None or not self.acknowledged:
+            self.cancel(reason)
+        else:
+            self.body.stop()
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run a helper task that belongs to this life: its crash is ours, our end is its end.
+
+        Raises:
+            ActorStopped: This life ends, and its helpers with it.
+        """
+        if self._winding_up:
+            raise ActorStopped(self.slot.path)
+        helper = _Helper(self, function, args)
+        if self._helpers is None:
+            self._helpers = set()
+        self._helpers.add(helper)
+        name = f"{self.slot.path}:{getattr(function, '__name__', 'helper')}"
+        self._nursery.spawn(helper.main, copy_context(), name, helper.ended)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its timers."""
+        if self._schedule is None:
+            self._schedule = Schedule(self.surroundings.timers, self.slot.mailbox)
+        return self._schedule
+
+    @property
+    def monitors(self) -> Monitors:
+        """The monitors that it has set."""
+        if self._monitors is None:
+            self._monitors = Monitors(self.slot.mailbox)
+        return self._monitors
+
+    def owe(self, answer: Answer[object]) -> None:
+        """Promise an answer: where this life ends first, the question fails."""
+        answer.deferred = True
+        if self._owed is None:
+            self._owed = WeakSet()
+        self._owed.add(answer)
+
+    # ------------------------------------------------------------------ everybody else's side
+
+    @property
+    def place(self) -> Place:
+        """Where it lives."""
+        return self.slot
+
+    def watch(self, monitor: Monitor) -> None:
+        """Tell a monitor how it ends."""
+        if self._watched is None:
+            self._watched = {}
+        monitor.watched = self._watched
+        self._watched[monitor] = None
+
+    def forget(self, helper: _Helper) -> None:
+        """Let a helper go that has ended."""
+        if self._helpers is not None:
+            self._helpers.discard(helper)
+
+    # ------------------------------------------------------------------ its task
 
     async def _main(self) -> None:
+        self.task = current_task()
+        asker.set(self)
         reason = await self._guard(self._live, None)
+        self._winding_up = True
+        self._let_go_of_messages(reason)
         if self._cancelled:
             await _absorb_cancellation()
-        self._settle(await self._guard(partial(self._wind_up, reason), reason))
+        if self._helpers or self._on_stop is not None:
+            reason = await self._guard(partial(self._wind_up, reason), reason)
+        self.reason = reason
 
     async def _live(self) -> Exit:
         self.body = self.slot.spec.embody(self)
         await self.body.live()
         return self.stopping or NORMAL
+
+    def _let_go_of_messages(self, reason: Exit) -> None:
+        """Fail the question in hand at once, and those that wait: the hook may take its time."""
+        self.slot.drop_current(reason, self.error)
+        if self.stopping is None or self.stopping.abnormal:
+            self.slot.closing(comes_back=self.passivating or self._comes_back(reason))
 
     async def _guard(self, run: Callable[[], Awaitable[Exit]], after: Exit | None) -> Exit:
         """Run something in a shielded scope, and make a reason of however it ends.
@@ -252,41 +372,102 @@ class Life:
             for end in _exits(error):
                 self.surroundings.fatal(end)
 
+    @property
+    def _on_stop(self) -> Callable[[Exit], Awaitable[None]] | None:
+        """The hook that is to run, if any."""
+        if self.body is None or not self.acknowledged or self._brutal:
+            return None
+        return self.body.on_stop
+
     async def _wind_up(self, reason: Exit) -> Exit:
         """End the helpers, then run the stop hook."""
-        self._winding_up = True
         if self._helpers:
             await persist(self._end_helpers)
         if self.error is not None and not reason.abnormal:  # a helper's, in its last moments
             reason = crash(self.error)
-        if self.body is None or not self.acknowledged or self._brutal:
+        on_stop = self._on_stop
+        if on_stop is None:
             return reason
-        with anyio.move_on_after(self.slot.spec.terms.hook_timeout) as scope:
-            await self.body.on_stop(reason)
-        return KILLED if scope.cancelled_caught else reason
+        with anyio.move_on_after(self.slot.spec.terms.hook_timeout) as self._hook:
+            await on_stop(reason)
+        return KILLED if self._hook.cancelled_caught else reason
 
     async def _end_helpers(self) -> None:
+        assert self._helpers is not None
         for helper in self._helpers:
             helper.cancel()
         while self._helpers:
             await next(iter(self._helpers)).over.wait()
 
+    # ------------------------------------------------------------------ called back
+
     def _start_late(self) -> None:
         timeout = self.slot.spec.terms.start_timeout
         self.fail(TimeoutError(f"it was not ready within {timeout:g} s"))
 
-    def _settle(self, reason: Exit) -> None:
-        self.reason = reason
-        self.slot.ended(reason, self.error)
+    def _report_stuck(self) -> None:
+        tasks = [helper.task for helper in self._helpers or ()] or [self.task]
+        stack = "\n".join(stack_of(task) for task in tasks)
+        self.surroundings.stuck(Stuck(self.slot.path, self.slot.incarnation, stack))
+
+    def _look_again(self, delay: float) -> None:
+        timer = self.surroundings.timers.call_later(delay, self._passivate_if_idle)
+        self.over.then(timer.cancel)
+
+    def _passivate_if_idle(self) -> None:
+        idle = self.slot.spec.terms.idle_timeout
+        if idle is None or self.ending:
+            return
+        left = idle if self._busy else self.slot.since + idle - self.surroundings.clock()
+        if left > 0:
+            self._look_again(left)
+            return
+        self.passivating = True
+        self.stopping = IDLE
+        assert self.body is not None
+        self.body.stop()
+
+    @property
+    def _busy(self) -> bool:
+        waits = self.slot.mailbox.awaited and self.slot.mailbox.empty
+        return not waits or any((self._helpers, self._schedule, self._monitors, self._owed))
+
+    def _comes_back(self, reason: Exit) -> bool:
+        assert self.slot.owner is not None
+        return self.slot.owner.comes_back(self, reason)
 
     def _over(self) -> None:
+        """Be over: first nobody finds it, then those are told who wanted to know."""
         if self.reason is None:  # cancelled from outside, before its first step
             self.error = ForeignCancellation(self.slot.path)
-            self._settle(crash(self.error))
-        self.settled.happen()
-        self._ended(self)
+            self.reason = crash(self.error)
+        slot, reason, owner = self.slot, self.reason, self.slot.owner
+        assert owner is not None
+        slot.last_exit = reason
+        self._release(reason)
+        if self.passivating and not reason.abnormal and not self.dismissed:
+            slot.doze()
+        elif owner.comes_back(self, reason):
+            slot.wait()
+        else:
+            slot.vacate()
         self.over.happen()
-        self.body = self._scope = None  # cuts the cycles: nothing waits for the collector
+        for monitor in list(self._watched or ()):
+            monitor.fire(reason)
+        self.surroundings.events.exited(slot.path, slot.incarnation, reason, self.error)
+        self.settled.happen()
+        owner.ended(self)
+        self.body = self._scope = self._hook = self.task = None  # nothing waits for the collector
+
+    def _release(self, reason: Exit) -> None:
+        if self._schedule is not None:
+            self._schedule.clear()
+        if self._monitors is not None:
+            self._monitors.clear()
+        for answer in list(self._owed or ()):
+            crashed = Crashed(self.slot.path, reason)
+            crashed.__cause__ = self.error
+            answer.fail(crashed)
 
 
 async def _absorb_cancellation() -> None:
@@ -324,7 +505,8 @@ class _Helper:
         self._function = function
         self._args = args
         self._scope: anyio.CancelScope | None = None
-        self._begun = False
+        self.task: object = None
+        """Its task, from its first step on."""
         self._cancelled = False
 
     def cancel(self) -> None:
@@ -333,7 +515,7 @@ class _Helper:
             self._scope.cancel()
 
     async def main(self) -> None:
-        self._begun = True
+        self.task = current_task()
         try:
             with anyio.CancelScope(shield=True) as self._scope:
                 if self._cancelled:
@@ -345,7 +527,7 @@ class _Helper:
             self._life.fail(error)
 
     def ended(self) -> None:
-        if not self._begun:
+        if self.task is None:
             self._cancelled_from_outside()
         self._life.forget(self)
         self.over.happen()

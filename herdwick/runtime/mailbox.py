@@ -1,31 +1,68 @@
 """The queue of one actor: bounded, ordered, with one reader."""
 
 from collections import deque
-from typing import Generic, TypeVar
+from collections.abc import Callable
 
 from .backend import Waiter
 from .errors import ActorStopped, MailboxFull
 
-M = TypeVar("M")
+
+class Signal:
+    """What the runtime itself puts into a mailbox: in order, exempt from the bound."""
+
+    __slots__ = ("message", "origin", "waits")
+
+    def __init__(self, message: object, origin: object) -> None:
+        self.message = message
+        self.origin = origin
+        """What it came of, by which it can be taken back."""
+        self.waits = True
+        """Whether it is still in the mailbox."""
 
 
-class Mailbox(Generic[M]):
-    """Messages in the order of their arrival; many put, one task gets."""
+class Mailbox:
+    """Messages in the order of their arrival; many put, one task gets.
 
-    __slots__ = ("_capacity", "_closed", "_items", "_owner", "_reader", "_writers")
+    Signals stand in the same order, and count neither for the bound nor for the length. What
+    overtakes everything, a stop, is no entry at all: the reader is woken and looks elsewhere.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_closed",
+        "_items",
+        "_owner",
+        "_reader",
+        "_signals",
+        "_writers",
+        "high_water",
+    )
 
     def __init__(self, owner: str, capacity: int | None = 1000) -> None:
         self._owner = owner
-        self._capacity = capacity
-        self._items: deque[M] = deque()
+        self._capacity = float("inf") if capacity is None else capacity
+        self._items: deque[object] = deque()
+        self._signals = 0
         self._reader = Waiter()
-        self._writers: deque[Waiter] = deque()
+        self._writers: deque[Waiter] | None = None
         self._closed = False
+        self.high_water = 0
+        """The most messages that have ever waited."""
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) - self._signals
 
-    def put_nowait(self, message: M) -> None:
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to get, neither a message nor a signal."""
+        return not self._items
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the reader waits for something to come."""
+        return self._reader.parked
+
+    def put_nowait(self, message: object) -> None:
         """Append a message.
 
         Raises:
@@ -34,12 +71,15 @@ class Mailbox(Generic[M]):
         """
         if self._closed:
             raise ActorStopped(self._owner)
-        if self._capacity is not None and len(self._items) >= self._capacity:
-            raise MailboxFull(self._owner, self._capacity)
+        waiting = len(self._items) - self._signals
+        if waiting >= self._capacity:
+            raise MailboxFull(self._owner, int(self._capacity))
+        if waiting >= self.high_water:
+            self.high_water = waiting + 1
         self._items.append(message)
         self._reader.wake()
 
-    async def put(self, message: M) -> None:
+    async def put(self, message: object) -> None:
         """Append a message, and wait for room first where there is none.
 
         Cancelling a waiting `put` leaves the message out.
@@ -51,8 +91,15 @@ class Mailbox(Generic[M]):
             await self._room()
         self.put_nowait(message)
 
-    async def get(self) -> M:
-        """Wait for the oldest message and remove it.
+    def put_signal(self, signal: Signal) -> None:
+        """Append a signal, whatever waits; a closed mailbox drops it."""
+        if not self._closed:
+            self._items.append(signal)
+            self._signals += 1
+            self._reader.wake()
+
+    async def get(self) -> object:
+        """Wait for the oldest entry and remove it.
 
         Cancelling a pending `get` never loses a message.
 
@@ -65,31 +112,52 @@ class Mailbox(Generic[M]):
             await self._reader.wait()
         return self.get_nowait()
 
-    def get_nowait(self) -> M:
-        """Remove the oldest message; an `IndexError` where there is none."""
-        message = self._items.popleft()
-        if self._writers:
+    def get_nowait(self) -> object:
+        """Remove the oldest entry; an `IndexError` where there is none."""
+        item = self._items.popleft()
+        if type(item) is Signal:
+            self._signals -= 1
+            item.waits = False
+        elif self._writers:
             self._writers[0].wake()
-        return message
+        return item
+
+    def evict(self) -> object:
+        """Remove the oldest message to make room; None where only signals wait."""
+        for index, item in enumerate(self._items):
+            if not isinstance(item, Signal):
+                del self._items[index]
+                return item
+        return None
+
+    def take_back(self, matches: Callable[[Signal], bool]) -> None:
+        """Remove the signals that match."""
+        if self._signals:
+            kept = [i for i in self._items if not (isinstance(i, Signal) and matches(i))]
+            self._signals -= len(self._items) - len(kept)
+            self._items = deque(kept)
 
     def close(self) -> None:
         """Take no more messages; those that wait can still be read."""
         self._closed = True
         self.wake()
-        for writer in self._writers:
-            writer.wake()
+        self._wake_writers()
 
     def reopen(self) -> None:
         """Take messages again: the next incarnation starts."""
         self._closed = False
 
-    def clear(self) -> list[M]:
-        """Remove and return all messages."""
-        messages = list(self._items)
+    def clear(self) -> list[object]:
+        """Remove everything, and return the messages."""
+        messages = [item for item in self._items if not isinstance(item, Signal)]
         self._items.clear()
-        for writer in self._writers:
-            writer.wake()
+        self._signals = 0
+        self._wake_writers()
         return messages
+
+    def put_back(self, messages: list[object]) -> None:
+        """Put messages that were cleared to where they stood, before all that came since."""
+        self._items.extendleft(reversed(messages))
 
     async def wait(self) -> None:
         """Wait until something changes: a message, the end, or a `wake`."""
@@ -101,11 +169,17 @@ class Mailbox(Generic[M]):
 
     @property
     def _full(self) -> bool:
-        return self._capacity is not None and len(self._items) >= self._capacity
+        return len(self._items) - self._signals >= self._capacity
+
+    def _wake_writers(self) -> None:
+        for writer in self._writers or ():
+            writer.wake()
 
     async def _room(self) -> None:
         """Wait in the queue of the writers, and keep the place in it until there is room."""
         waiter = Waiter()
+        if self._writers is None:
+            self._writers = deque()
         self._writers.append(waiter)
         try:
             while self._full and not self._closed:

@@ -1,24 +1,26 @@
 """The address of an actor: all that others ever hold of it."""
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Never, Protocol, TypeVar, cast
 
-from .ask import Answer, Question
+from .ask import Answer, Place, Question, current_asker, refuse_cycle
 from .errors import NotHandled
+from .monitors import Monitor
 
 if TYPE_CHECKING:  # messages are typed by refs, and refs by messages
     from .message import Askable
+    from .slot import Slot
 
 M_contra = TypeVar("M_contra", contravariant=True)
 Q = TypeVar("Q")
 R = TypeVar("R")
 
 
-class Inlet(Protocol):
+class Inlet(Place, Protocol):
     """Where what is said to an actor goes in."""
 
     @property
-    def path(self) -> str:
-        """The actor's place in the tree, as `root/rooms/lobby`."""
+    def slot(self) -> "Slot | None":
+        """The place in a tree that it belongs to, while it does."""
         ...
 
     def put_nowait(self, item: object) -> None:
@@ -27,6 +29,14 @@ class Inlet(Protocol):
 
     async def put(self, item: object) -> None:
         """Hand over a message, waiting for room."""
+        ...
+
+    def refused(self, message: object, error: NotHandled) -> None:
+        """Make visible that a message was told and not taken."""
+        ...
+
+    def watch(self, monitor: Monitor) -> None:
+        """Tell the monitor of the end of the incarnation that lives there now."""
         ...
 
 
@@ -50,11 +60,12 @@ class Ref(Generic[M_contra]):
         """Put a message into the actor's mailbox, and return whether it was taken.
 
         Never waits. A message that is refused, because the actor has ended or is too far
-        behind, is gone.
+        behind, is a dead letter: it is logged, and counted.
         """
         try:
             self._inlet.put_nowait(message)
-        except NotHandled:
+        except NotHandled as error:
+            self._inlet.refused(message, error)
             return False
         return True
 
@@ -78,10 +89,25 @@ class Ref(Generic[M_contra]):
             NotHandled: Nobody handled it: asking again is safe.
             Unanswered: It may have been handled: the actor failed, or took too long.
             Rejected: The actor answered with an error.
+            Deadlock: The actor waits, itself or through others, for the one who asks.
         """
         answer: Answer[R] = Answer()
-        self._inlet.put_nowait(Question(message, cast("Answer[object]", answer)))
-        return await answer.wait(self.path, timeout)
+        question = Question(message, cast("Answer[object]", answer))
+        asker = current_asker()
+        if asker is None:
+            self._inlet.put_nowait(question)
+            return await answer.wait(self.path, timeout)
+        refuse_cycle(asker, self._inlet)
+        self._inlet.put_nowait(question)
+        asker.asks = self._inlet
+        try:
+            return await answer.wait(self.path, timeout)
+        finally:
+            asker.asks = None
+
+    def watch(self, monitor: Monitor, /) -> None:
+        """Let a monitor know when the incarnation that lives there now has ended."""
+        self._inlet.watch(monitor)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ref) and other._inlet is self._inlet
@@ -91,3 +117,8 @@ class Ref(Generic[M_contra]):
 
     def __repr__(self) -> str:
         return f"<Ref {self.path}>"
+
+
+def slot_of(ref: Ref[Never]) -> "Slot | None":
+    """Give the place behind a ref, for those who look after actors; None where it has none."""
+    return ref._inlet.slot  # pyright: ignore[reportPrivateUsage]  # a friend, for the runtime

@@ -1,51 +1,36 @@
-"""Which place in the tree a spec stands for: the typed keys of one system."""
+"""The registry of one system: from specs to places."""
 
-from .errors import ActorStopped
+from .errors import NotFound
 from .slot import Slot
 
 
 class Registry:
-    """From specs and paths to places."""
+    """The places of all declared children; a spec is the typed key to its place."""
 
     def __init__(self) -> None:
-        self._declared: dict[object, Slot] = {}
-        self._by_spec: dict[object, Slot] = {}
-        self._by_path: dict[str, Slot] = {}
+        self._places: dict[object, Slot] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def declare(self, slot: Slot) -> Slot:
         """Give a declared child its place: the one that it had before, if it had one.
 
         So refs stay valid when its supervisor, and not only the child, is started again.
         """
-        slot = self._declared.setdefault(slot.spec, slot)
-        slot.reopen()
-        self.enter(slot)
-        return slot
-
-    def enter(self, slot: Slot) -> None:
-        """Make a place known until it is gone."""
-        self._by_spec[slot.spec] = slot
-        self._by_path[slot.path] = slot
-        slot.gone.then(lambda: self._leave(slot))
+        return self._places.setdefault(slot.spec, slot)
 
     def find(self, spec: object, name: str) -> Slot:
         """Give the place of a spec.
 
         Raises:
-            ActorStopped: The spec is in no tree, or stood for a child that came and went.
+            NotFound: The spec is in no tree.
         """
-        slot = self._by_spec.get(spec) or self._declared.get(spec)
-        if slot is None:
-            raise ActorStopped(name)
-        return slot
+        try:
+            return self._places[spec]
+        except KeyError:
+            raise NotFound(name) from None
 
-    def at(self, path: str) -> Slot | None:
-        """Give the place at a path such as `root/services/feed`, if there is one now."""
-        return self._by_path.get(path)
-
-    def _leave(self, slot: Slot) -> None:
-        # Only its own entries: the next place of that name may be there already.
-        if self._by_spec.get(slot.spec) is slot:
-            del self._by_spec[slot.spec]
-        if self._by_path.get(slot.path) is slot:
-            del self._by_path[slot.path]
+    def forget(self, slot: Slot) -> None:
+        """Forget a child that was deleted."""
+        self._places.pop(slot.spec, None)

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import os
+import random as chance
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar, cast
+from typing import Final, Literal, Never, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import anyio
 
 from .backend import Clock, Nursery, current_clock, open_nursery, persist
 from .child import Child
-from .dynamic import Dynamic, DynamicSupervision, Pool, started
-from .errors import ActorStopped
-from .events import Events
+from .dynamic import Dynamic, Pool
+from .errors import ActorStopped, NotFound
+from .events import Events, Stuck
 from .exit import Exit
-from .life import Life, Spec
-from .ref import Ref
+from .letters import DeadLetters
+from .life import Life, Owner, Spec
+from .pool import PoolSupervision, started
+from .ref import Ref, slot_of
 from .registry import Registry
 from .slot import Slot
-from .supervisor import Supervisor
+from .supervision import Supervision
+from .supervisor import Supervisable, Supervisor, check_kind
 from .timers import Timers
+from .tree import (
+    ChildCounts,
+    ChildInfo,
+    Node,
+    Statistics,
+    child_counts,
+    child_info,
+    children_of,
+    snapshot,
+    statistics_of,
+)
 
 P = ParamSpec("P")
 Q = TypeVar("Q")
+OnStuck: TypeAlias = Literal["wait", "exit"]
+"""What follows when an actor swallows its cancellation: wait for it, or exit the process."""
+
+EX_SOFTWARE: Final = 70
+"""The exit status of a process with an actor that cannot be ended (BSD: sysexits.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +57,13 @@ class Surroundings:
     clock: Clock
     timers: Timers
     events: Events
+    letters: DeadLetters
     registry: Registry
+    random: Callable[[], float]
     fatal: Callable[[BaseException], None]
     """End the whole system, and raise this in its host."""
+    stuck: Callable[[Stuck], None]
+    """Report an actor that cannot be ended, and do what the system is to do then."""
 
 
 class System:
@@ -47,12 +73,39 @@ class System:
     block: its end, an error, a cancellation. If the root gives up meanwhile, the block is
     cancelled and that one error is raised.
 
+    Args:
+        root: The supervisor at the top.
+        stop_timeout: Seconds that the whole stop may take before all that still lives is
+            cancelled at once, whatever grace it has left.
+        on_stuck: What follows when an actor swallows its cancellation and goes on. wait: a
+            `Stuck` event, and the stop waits for it; exit: the process ends at once, with 70.
+        events: The stream to emit on, for those who subscribe before the start.
+        random: The chance in the backoffs, from 0 up to 1.
+
     Raises:
         StartFailed: A child did not start; those before it have been stopped again.
     """
 
-    def __init__(self, root: Supervisor, /) -> None:
+    def __init__(
+        self,
+        root: Supervisor,
+        /,
+        *,
+        stop_timeout: float = 30.0,
+        on_stuck: OnStuck = "wait",
+        events: Events | None = None,
+        random: Callable[[], float] = chance.random,
+    ) -> None:
+        if not stop_timeout >= 0:
+            raise ValueError(f"stop_timeout is {stop_timeout:g}; it must be 0 seconds or more")
+        if on_stuck not in ("wait", "exit"):
+            raise ValueError(f"on_stuck is {on_stuck!r}; it must be 'wait' or 'exit'")
+        self.events = Events() if events is None else events
+        """What happens to its actors; it can be subscribed to before the start."""
         self._root = root
+        self._stop_timeout = stop_timeout
+        self._exit_if_stuck = on_stuck == "exit"
+        self._random = random
         self._failure: BaseException | None = None
         self._shared: Surroundings | None = None
         self._ticking: anyio.CancelScope | None = None
@@ -62,14 +115,13 @@ class System:
         """Start the tree; cancelling it stops what has started."""
         if self._shared is not None:
             raise RuntimeError(f"the system {self._root.name!r} ran already; make another one")
-        clock = current_clock()
-        self._shared = Surroundings(clock, Timers(clock), Events(), Registry(), self._fail)
+        self._shared = self._surround()
         self._open: AbstractAsyncContextManager[Nursery] = open_nursery()
         self._nursery = await self._open.__aenter__()
         self._start_ticking()
-        self._slot = Slot(self._root.name, self._root, self._shared)
+        self._slot = self._declare(self._root, self._root.name)
         self._body = anyio.CancelScope()
-        self._life = self._slot.begin(self._nursery, copy_context(), self._root_ended)
+        self._life = self._slot.begin(self._nursery, copy_context(), _Top(self._root_ended))
         try:
             await self._started()
         except BaseException:
@@ -84,7 +136,7 @@ class System:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        """Stop the tree in order; nothing cuts that short but the children's graces."""
+        """Stop the tree in order; nothing cuts that short but its `stop_timeout`."""
         absorbed = bool(self._body.__exit__(kind, error, traceback))
         try:
             await self._close()
@@ -104,9 +156,9 @@ class System:
         return self._surroundings.timers
 
     @property
-    def events(self) -> Events:
-        """What happens to its actors."""
-        return self._surroundings.events
+    def dead_letters(self) -> int:
+        """How many messages were told and reached nobody."""
+        return len(self._surroundings.letters)
 
     @property
     def running(self) -> bool:
@@ -118,14 +170,15 @@ class System:
             and not self._life.over
         )
 
+    # ------------------------------------------------------------------ finding and starting
+
     def ref(self, child: Child[Q], /) -> Ref[Q]:
         """Give the ref of a declared child; the spec itself is the key.
 
         Raises:
-            ActorStopped: The child is in no part of this tree.
+            NotFound: The child is in no part of this tree.
         """
-        slot = self._surroundings.registry.find(child, child.name)
-        return cast("Ref[Q]", slot.ref())
+        return cast("Ref[Q]", self._place(child).ref())
 
     async def start(self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs) -> Ref[Q]:
         """Start one more child of a dynamic supervisor, and wait until it is ready.
@@ -140,26 +193,171 @@ class System:
         await started(slot)
         return cast("Ref[Q]", slot.ref())
 
+    async def get(self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs) -> Ref[Q]:
+        """Give the child with these arguments; start it where there is none.
+
+        However many call at once, one child is started, and all of them wait for it. One that is
+        stopping is waited for, and followed by a new one. Cancelling leaves the child running.
+
+        Raises:
+            StartFailed: Its start failed, took over 10 s, or there are too many already.
+            TypeError: An argument cannot be hashed.
+        """
+        key = children.key(*args, **kwargs)
+        while True:
+            pool = self.pool(children)
+            slot = pool.find(key)
+            if slot is None:
+                child = children.child(pool.name_for(key), *args, **kwargs)
+                slot = pool.spawn(child, key=key)
+            if slot.ends:
+                await slot.gone.wait()
+                continue
+            if slot.state == "starting":
+                await started(slot)
+            return cast("Ref[Q]", slot.ref())
+
+    def find(self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs) -> Ref[Q] | None:
+        """Give the child that was got with these arguments, if it is there; start none."""
+        slot = self.pool(children).find(children.key(*args, **kwargs))
+        return None if slot is None or slot.ends else cast("Ref[Q]", slot.ref())
+
     def spawn(self, pool: Pool, child: Spec, *, context: Context | None = None) -> Slot:
         """Start a child of a pool in the caller's turn, without waiting for its start."""
         return self.pool(pool).spawn(child, context)
 
-    def pool(self, pool: Pool) -> DynamicSupervision:
+    def pool(self, pool: Pool) -> PoolSupervision:
         """Give the running side of a pool.
 
         Raises:
-            ActorStopped: The pool is in no part of this tree, or does not run now.
+            NotFound: The pool is in no part of this tree.
+            ActorStopped: It does not run now.
         """
-        life = self._surroundings.registry.find(pool, pool.name).life
-        if life is None or not isinstance(life.body, DynamicSupervision):
+        life = self._place(pool).life
+        if life is None or not isinstance(life.body, PoolSupervision):
             raise ActorStopped(pool.name)
         return life.body
+
+    # ------------------------------------------------------------------ looking after it
+
+    def which_children(self, supervisor: Supervisor | Pool, /) -> tuple[ChildInfo, ...]:
+        """List the children of a supervisor (OTP: supervisor:which_children/1)."""
+        return tuple(child_info(slot) for slot in children_of(self._place(supervisor)))
+
+    def count_children(self, supervisor: Supervisor | Pool, /) -> ChildCounts:
+        """Count the children of a supervisor (OTP: supervisor:count_children/1)."""
+        return child_counts(children_of(self._place(supervisor)))
+
+    async def start_child(self, supervisor: Supervisor, child: Supervisable, /) -> None:
+        """Start one more child of a supervisor, after the others (OTP: start_child/2).
+
+        It is restarted and stopped as they are, and gone when the supervisor itself restarts.
+        Orders to one supervisor are carried out one after another, between its restarts;
+        cancelling the wait takes none back.
+
+        Raises:
+            StartFailed: Its start failed; the supervisor does not keep it.
+            ChildStands: There is a child of that name.
+            ActorStopped: The supervisor has ended.
+        """
+        check_kind(supervisor.name, child)
+        life = self._place(supervisor).life
+        if life is None or not isinstance(life.body, Supervision):
+            raise ActorStopped(supervisor.name)
+        await life.body.start_child(child)
+
+    async def terminate_child(self, child: Supervisable | Ref[Never], /) -> None:
+        """Stop a child in order, and do not bring it back (OTP: terminate_child/2).
+
+        The supervisor keeps its spec, so that `restart_child`, or a restart of its group, starts
+        it again; a temporary child, and one of a pool, is forgotten. Nothing happens to one that
+        has stopped. Waits until it is completely gone.
+
+        Raises:
+            NotFound: Nobody knows it.
+            ActorStopped: Its supervisor has ended.
+        """
+        slot = self._place(child)
+        await self._owner(slot).terminate(slot)
+
+    async def restart_child(self, child: Supervisable | Ref[Never], /) -> None:
+        """Start a child again that is stopped, or now where it waits (OTP: restart_child/2).
+
+        It is charged to no restart limit. Waits until it is ready.
+
+        Raises:
+            ChildStands: It runs.
+            StartFailed: Its start failed; it stays stopped.
+            NotFound: Nobody knows it.
+            ActorStopped: Its supervisor has ended.
+        """
+        slot = self._place(child)
+        await self._owner(slot).restart(slot)
+
+    async def delete_child(self, child: Supervisable | Ref[Never], /) -> None:
+        """Let a supervisor forget a child that is stopped (OTP: delete_child/2).
+
+        Raises:
+            ChildStands: It runs; terminate it first.
+            NotFound: Nobody knows it.
+            ActorStopped: Its supervisor has ended.
+        """
+        slot = self._place(child)
+        await self._owner(slot).delete(slot)
+
+    def statistics(self, actor: Supervisable | Ref[Never], /) -> Statistics:
+        """Take a snapshot of what an actor, or a supervisor, does now.
+
+        Raises:
+            NotFound: Nobody knows it.
+        """
+        return statistics_of(self._place(actor), self.clock())
+
+    def tree(self) -> Node:
+        """Take a snapshot of the whole tree; `str` of it is a text."""
+        return snapshot(self._slot, self.clock())
+
+    # ------------------------------------------------------------------ inside
 
     @property
     def _surroundings(self) -> Surroundings:
         if self._shared is None:
             raise RuntimeError(f"the system {self._root.name!r} does not run; use `async with`")
         return self._shared
+
+    def _surround(self) -> Surroundings:
+        clock = current_clock()
+        return Surroundings(
+            clock=clock,
+            timers=Timers(clock),
+            events=self.events,
+            letters=DeadLetters(clock, self.events),
+            registry=Registry(),
+            random=self._random,
+            fatal=self._fail,
+            stuck=self._report_stuck,
+        )
+
+    def _declare(self, spec: Spec, path: str) -> Slot:
+        """Give all that stands in the tree its place: refs are valid before the actors run."""
+        slot = Slot(path, spec, self._surroundings)
+        slot.vacate()
+        for child in spec.children if isinstance(spec, Supervisor) else ():
+            self._declare(child, f"{path}/{child.name}")
+        return self._surroundings.registry.declare(slot)
+
+    def _place(self, actor: Supervisable | Ref[Never]) -> Slot:
+        if not isinstance(actor, Ref):
+            return self._surroundings.registry.find(actor, actor.name)
+        slot = slot_of(actor)
+        if slot is None or not slot.belongs_to(self._surroundings):
+            raise NotFound(actor.path)
+        return slot
+
+    def _owner(self, slot: Slot) -> Owner:
+        if slot.owner is None or isinstance(slot.owner, _Top):
+            raise NotFound(f"a supervisor of {slot.path}")
+        return slot.owner
 
     async def _started(self) -> None:
         await self._life.settled.wait()
@@ -184,7 +382,6 @@ class System:
             self._fail(error)
 
     def _root_ended(self, life: Life) -> None:
-        life.slot.vacate()
         if life.stopping is None and life.acknowledged and life.reason != Exit("normal"):
             assert life.error is not None
             self._fail(life.error)
@@ -197,7 +394,16 @@ class System:
             if root is not None and not root.acknowledged:
                 root.stop()  # there is no body yet whose end would stop it
 
+    def _report_stuck(self, stuck: Stuck) -> None:
+        self.events.emit(stuck)
+        if self._exit_if_stuck:
+            logging.shutdown()
+            os._exit(EX_SOFTWARE)
+
     async def _close(self) -> None:
+        if self._stop_timeout < float("inf"):
+            deadline = self.timers.call_later(self._stop_timeout, self._cut)
+            self._life.over.then(deadline.cancel)
         self._life.stop()
         try:
             await persist(self._life.over.wait)
@@ -206,3 +412,39 @@ class System:
             if self._ticking is not None:
                 self._ticking.cancel()
             await self._open.__aexit__(None, None, None)
+            self._surroundings.letters.sum_up()
+
+    def _cut(self) -> None:
+        """Cancel all that still lives; the supervisors end with what they have."""
+        for slot in _leaves(self._slot):
+            if slot.life is not None:
+                slot.life.kill()
+
+
+class _Top:
+    """The owner of the root."""
+
+    def __init__(self, root_ended: Callable[[Life], None]) -> None:
+        self._root_ended = root_ended
+
+    def comes_back(self, life: Life, reason: Exit) -> bool:
+        return False
+
+    def ended(self, life: Life) -> None:
+        self._root_ended(life)
+
+    def revive(self, slot: Slot) -> None:
+        raise ActorStopped(slot.path)
+
+    async def terminate(self, slot: Slot) -> None:
+        raise NotFound(slot.path)
+
+    restart = delete = terminate
+
+
+def _leaves(slot: Slot) -> Iterator[Slot]:
+    below = children_of(slot)
+    if not below:
+        yield slot
+    for child in below:
+        yield from _leaves(child)

@@ -50,10 +50,19 @@ class Timers:
         self._most = LEAST_ENTRIES
         """Entries at which those that were taken back are thrown out."""
 
+    @property
+    def now(self) -> float:
+        """The moment, in seconds of the system's clock."""
+        return self._clock()
+
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call `call` in `delay` seconds, in a task of the system."""
+        return self.call_at(self._clock() + delay, call)
+
+    def call_at(self, moment: float, call: Callable[[], None]) -> Timer:
+        """Call `call` at a moment of the system's clock, in a task of the system."""
         timer = Timer(call)
-        entry = (self._clock() + delay, next(self._order), timer)
+        entry = (moment, next(self._order), timer)
         heapq.heappush(self._heap, entry)
         if self._heap[0] is entry:
             self._earlier.wake()

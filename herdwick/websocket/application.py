@@ -6,12 +6,12 @@ import inspect
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from typing import Final, ParamSpec, TypeAlias, TypeVar
+from typing import Final, ParamSpec, TypeAlias, TypeVar, overload
 
 import rodi
 from guardpost import AuthenticationStrategy, AuthorizationStrategy
@@ -22,11 +22,11 @@ from herdwick.runtime import (
     ActorStopped,
     Child,
     Dynamic,
-    DynamicSupervision,
     Event,
     Events,
     GaveUp,
     Pool,
+    PoolSupervision,
     Ref,
     Supervisable,
     Supervisor,
@@ -35,7 +35,7 @@ from herdwick.runtime import (
 
 from .asgi import drive
 from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
-from .binding import describe
+from .binding import Handler, describe
 from .dispatch import Dispatcher, ExceptionHandler
 from .files import StaticFiles
 from .http import HTTPError
@@ -47,6 +47,7 @@ from .routes import WEBSOCKET, Endpoint, Routes, SocketOptions, check_async
 from .websocket import WebSocket
 
 P = ParamSpec("P")
+H = TypeVar("H", bound=Handler)
 Q = TypeVar("Q")
 Lifespan: TypeAlias = Callable[[], AsyncGenerator[None]]
 E = TypeVar("E", bound=ExceptionHandler)
@@ -91,6 +92,9 @@ class Application(Routes):
         self.debug = debug
         self.services = rodi.Container()
         """What handlers may ask for by its type; register it before the routes that do."""
+        self.events = Events()
+        """What happens to the actors: starts, exits, restarts, giving up, dead letters. It can be
+        subscribed to before the start, and lasts from one run to the next."""
         self.param_types = ParamTypes()
         """The types of route parameters; `register` adds one of your own."""
         table: Table[Endpoint] = Table(self.param_types)
@@ -213,12 +217,12 @@ class Application(Routes):
         async with AsyncExitStack() as stack:
             for lifespan in self._lifespans:
                 await stack.enter_async_context(asynccontextmanager(lifespan)())
-            system = System(tree)
+            system = System(tree, events=self.events)
             self._draining = self._gave_up = False
             self._system = system
             stack.callback(self._stopped)
             await stack.enter_async_context(system)
-            stack.callback(system.events.subscribe(self._watch))
+            stack.callback(self.events.subscribe(self._watch))
             yield
 
     @property
@@ -233,13 +237,45 @@ class Application(Routes):
         return 0 if pool is None else len(pool)
 
     @property
-    def events(self) -> Events:
-        """What happens to the actors: exits, restarts, giving up."""
-        return self._running().events
+    def system(self) -> System:
+        """The running tree of actors, for those who look after it.
+
+        Raises:
+            NotRunning: The application has not been started.
+        """
+        return self._running()
 
     def ref(self, child: Child[Q], /) -> Ref[Q]:
-        """Give the ref of a supervised child; the spec itself is the key."""
+        """Give the ref of a supervised child; the spec itself is the key.
+
+        Raises:
+            NotFound: The child is not supervised by this application.
+            NotRunning: The application has not been started.
+        """
         return self._running().ref(child)
+
+    @overload
+    def get(self, path: str, /) -> Callable[[H], H]: ...
+    @overload
+    def get(
+        self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[Ref[Q]]: ...
+    def get(
+        self, what: str | Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[[H], H] | Awaitable[Ref[Q]]:
+        """Answer GET requests at a path; or give the child of a `Dynamic` with these arguments.
+
+        `@app.get("/path")` is the route, as `post` and the others are. `await app.get(devices, id)`
+        gives the supervised child that these arguments have made, and starts it where there is
+        none; however many call at once, one child is started, and all of them wait for it.
+
+        Raises:
+            StartFailed: Its start failed, took over 10 s, or there are too many already.
+            NotRunning: The application has not been started.
+        """
+        if isinstance(what, str):
+            return super().get(what)
+        return self._running().get(what, *args, **kwargs)
 
     async def start(self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs) -> Ref[Q]:
         """Start one more child of a supervised `Dynamic`, and wait until it is ready.
@@ -349,7 +385,7 @@ class Application(Routes):
             raise NotRunning
         return self._system
 
-    def _pool(self) -> DynamicSupervision | None:
+    def _pool(self) -> PoolSupervision | None:
         """Give the connections' supervisor; None before it starts, and when it has ended."""
         try:
             return self._running().pool(self._connections)

@@ -11,13 +11,13 @@ from herdwick.runtime import (
     Actor,
     ActorStopped,
     Ask,
-    AskTimeout,
     Child,
     Context,
     Crashed,
+    Expired,
     ForeignCancellation,
     Message,
-    Rejected,
+    NoReply,
     StartFailed,
     on,
 )
@@ -233,7 +233,7 @@ async def test_a_long_mailbox_lets_others_run() -> None:
         await anyio.lowlevel.checkpoint()
         await anyio.lowlevel.checkpoint()
 
-        with pytest.raises(AskTimeout):
+        with pytest.raises(Expired):
             await ref.ask(Get(), timeout=0)
         await settle()
         assert await ref.ask(Get()) == 10_000
@@ -286,14 +286,41 @@ async def test_a_function_that_returns_has_ended_normally() -> None:
         assert ref.tell(Note("b")) is False
 
 
-async def test_a_function_that_is_asked_rejects() -> None:
+async def test_a_function_answers_what_it_is_asked() -> None:
+    async def counter(ctx: Context[Add | Get]) -> None:
+        value = 0
+        while True:
+            match message := await ctx.receive():
+                case Add(n):
+                    value += n
+                case Get():
+                    ctx.defer(message)(value)
+
+    child = Child(counter)
+    async with running(child) as system:
+        await system.ref(child).ask(Add(3))
+
+        assert await system.ref(child).ask(Get()) == 3
+
+
+async def test_a_function_that_goes_on_without_an_answer_fails_the_question() -> None:
+    async def deaf(ctx: Context[Get]) -> None:
+        while True:
+            await ctx.receive()
+
+    child = Child(deaf)
+    async with running(child) as system:
+        with pytest.raises(NoReply, match="root/deaf handled Get"):
+            await system.ref(child).ask(Get())
+
+
+async def test_a_function_that_returns_answers_a_plain_message() -> None:
     async def reader(ctx: Context[Note]) -> None:
         await ctx.receive()
 
-    child = Child(reader)
+    child = Child(reader).policy(restart="temporary")
     async with running(child) as system:
-        with pytest.raises(Rejected, match="is a function and answers nothing"):
-            await system.ref(child).ask(Note("a"))
+        await system.ref(child).ask(Note("a"))
 
 
 async def test_a_function_that_receives_is_told_of_the_stop_and_may_clean_up() -> None:

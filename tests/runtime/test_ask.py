@@ -11,6 +11,7 @@ from herdwick.runtime import (
     AskTimeout,
     Child,
     Crashed,
+    Expired,
     MailboxFull,
     NotHandled,
     Rejected,
@@ -86,7 +87,7 @@ async def test_a_question_whose_asker_has_gone_is_skipped() -> None:
     door = Door()
     async with one(Child(Diary)) as (ref, _):
         ref.tell(Wait(door))
-        with pytest.raises(AskTimeout):
+        with pytest.raises(Expired):
             await ref.ask(Note("too late"), timeout=0)
         door.open()
 
@@ -107,7 +108,7 @@ async def test_the_answer_to_a_question_that_timed_out_goes_nowhere() -> None:
 
 async def test_a_late_answer_is_discarded() -> None:
     answer: Answer[str] = Answer()
-    with pytest.raises(AskTimeout):
+    with pytest.raises(Expired):
         await answer.wait("root/slow", 0)
 
     answer.give("late")

@@ -80,9 +80,9 @@ def test_a_senseless_budget_is_refused_by_field_and_value(
     options: dict[str, int], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        Supervisor("root", **options)
+        Supervisor("root", **options)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=complaint):
-        Pool("rooms", **options)
+        Pool("rooms", **options)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_a_pool_without_room_for_one_is_refused() -> None:
@@ -97,7 +97,7 @@ def test_an_unknown_restart_of_a_pool_is_refused_before_its_first_child() -> Non
 
 def test_what_is_no_factory_is_refused() -> None:
     with pytest.raises(TypeError, match="a child needs an actor class or a function, not 'Diary'"):
-        Child("Diary")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        Child("Diary")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def test_a_factory_that_makes_no_actor_fails_the_start() -> None:

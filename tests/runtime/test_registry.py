@@ -1,57 +1,41 @@
-"""Who is found under which spec and path."""
+"""Which place belongs to which spec."""
 
 import pytest
 
-from herdwick.runtime import ActorStopped, Child, Events, Pool, Slot, Spec, Timers
-from herdwick.runtime.registry import Registry
-from herdwick.runtime.system import Surroundings
-from tests.runtime.samples import Diary
+from herdwick.runtime import Child, NotFound, Pool, Supervisor, System
+from tests.runtime.samples import Diary, Note, Notes
 
 
-def place(path: str, child: Spec) -> Slot:
-    clock = float
-    shared = Surroundings(clock, Timers(clock), Events(), Registry(), print)
-    return Slot(path, child, shared)
+async def test_a_spec_is_the_key_to_its_actor() -> None:
+    morning, evening = Child(Diary).named("morning"), Child(Diary).named("evening")
+    async with System(Supervisor("root", morning, evening)) as system:
+        system.ref(evening).tell(Note("late"))
+
+        assert system.ref(morning).path == "root/morning"
+        assert await system.ref(evening).ask(Notes()) == ["late"]
 
 
-def test_a_place_is_found_by_its_spec_and_its_path_until_it_is_gone() -> None:
-    registry, child = Registry(), Child(Diary)
-    slot = place("root/diary", child)
-    registry.enter(slot)
-
-    assert registry.find(child, "diary") is slot
-    assert registry.at("root/diary") is slot
-
-    slot.vacate()
-
-    assert registry.at("root/diary") is None
-    with pytest.raises(ActorStopped, match="diary"):
-        registry.find(child, "diary")
+async def test_a_spec_that_stands_in_no_tree_is_not_found() -> None:
+    async with System(Supervisor("root", Child(Diary))) as system:
+        with pytest.raises(NotFound, match="rooms is in no part of this tree"):
+            system.pool(Pool("rooms"))
 
 
-def test_a_place_that_goes_late_does_not_take_its_successor_along() -> None:
-    registry, child = Registry(), Child(Diary)
-    old, new = place("root/diary", child), place("root/diary", child)
-    registry.enter(old)
-    registry.enter(new)
+async def test_a_deleted_child_is_found_no_more() -> None:
+    child = Child(Diary)
+    async with System(Supervisor("root", child)) as system:
+        await system.terminate_child(child)
+        await system.delete_child(child)
 
-    old.vacate()
-
-    assert registry.find(child, "diary") is new
-    assert registry.at("root/diary") is new
+        with pytest.raises(NotFound):
+            system.ref(child)
 
 
-def test_a_declared_place_is_kept_for_the_next_life_of_its_supervisor() -> None:
-    registry, child = Registry(), Child(Diary)
-    first = registry.declare(place("root/diary", child))
-    first.vacate()
+async def test_two_systems_in_one_process_know_nothing_of_each_other() -> None:
+    child = Child(Diary)
+    async with System(Supervisor("root", child)) as one, System(Supervisor("root", child)) as other:
+        one.ref(child).tell(Note("mine"))
 
-    assert registry.find(child, "diary") is first
-    assert registry.declare(place("root/diary", child)) is first
-    assert registry.at("root/diary") is first
-    assert not first.gone
-
-
-def test_what_was_never_entered_is_not_found() -> None:
-    with pytest.raises(ActorStopped, match="rooms"):
-        Registry().find(Pool("rooms"), "rooms")
+        assert await other.ref(child).ask(Notes()) == []
+        with pytest.raises(NotFound):
+            other.statistics(one.ref(child))

@@ -33,7 +33,7 @@ def test_who_comes_back_after_what(restart: Restart, reason: Exit, comes_back: b
 
 def gives_up(limit: RestartLimit, moments: list[float]) -> int | None:
     """Give the index of the restart at which a supervisor gives up."""
-    log: list[float] = []
+    log: tuple[float, ...] = ()
     for index, moment in enumerate(moments):
         log = limit.charged(log, moment)
         if limit.exceeded(log):
@@ -79,7 +79,7 @@ def test_the_budget_equals_a_naive_count(restarts: int, period: int, pauses: lis
 
 @given(pauses=st.lists(st.floats(0, 3), max_size=100))
 def test_the_log_stays_as_short_as_its_period(pauses: list[float]) -> None:
-    limit, log, now = RestartLimit(1000, 5.0), list[float](), 0.0
+    limit, log, now = RestartLimit(1000, 5.0), tuple[float, ...](), 0.0
     for pause in pauses:
         now += pause
         log = limit.charged(log, now)

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from herdwick.runtime import (
+    NotFound,
     ActorStopped,
     Child,
     Dynamic,
@@ -49,9 +50,9 @@ async def test_the_spec_is_the_key_to_its_ref() -> None:
 async def test_a_spec_of_no_part_of_the_tree_has_no_ref() -> None:
     child = Child(Diary)
     async with running(child) as system:
-        with pytest.raises(ActorStopped, match="stranger"):
+        with pytest.raises(NotFound, match="stranger"):
             system.ref(Child(Diary).named("stranger"))
-        with pytest.raises(ActorStopped):
+        with pytest.raises(NotFound):
             system.ref(child.policy(grace=1))
 
 

@@ -1,0 +1,295 @@
+"""A running pool: children that are spawned in callbacks, and restarted each for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from contextvars import Context, copy_context
+from functools import partial
+from itertools import count
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from .backend import Nursery, Once, open_nursery, persist
+from .errors import ActorStopped, ChildStands, NotHandled, RestartLimitReached, StartFailed
+from .events import GaveUp
+from .exit import Exit
+from .life import Life, Spec
+from .restart import RestartLimit, wants_restart
+from .slot import Slot
+from .timers import Timer
+
+
+class PoolSpec(Spec, Protocol):
+    """What a running pool needs of its own spec."""
+
+    max_children: int | None
+    limit: RestartLimit
+    shared_budget: bool
+
+
+class PoolSupervision:
+    """A pool's life: its own task only keeps the children, and no child's restart delays another.
+
+    Passive children are held weakly: while somebody has a ref, he can wake them; else their
+    memory comes back, and `get` makes new ones.
+    """
+
+    on_stop = None
+    """The children have stopped before."""
+
+    def __init__(self, life: Life, spec: PoolSpec) -> None:
+        self._life = life
+        self._spec = spec
+        self._slots: dict[str, Slot] = {}
+        self._keyed: dict[Hashable, Slot] = {}
+        self._passive: WeakValueDictionary[Hashable, Slot] = WeakValueDictionary()
+        self._waits: dict[Slot, Timer] = {}
+        """Those that wait for their backoff."""
+        self._log: tuple[float, ...] = ()
+        """When children were restarted, where the budget is shared."""
+        self._numbers = count(1)
+        self._nursery: Nursery | None = None
+        """Where new children go; None before the start and from the end on."""
+        self._context = copy_context()
+        self._stop = Once()
+        self._failure: RestartLimitReached | None = None
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def slots(self) -> Iterable[Slot]:
+        """The places of its children, in the order of their start."""
+        return self._slots.values()
+
+    # ------------------------------------------------------------------ its own life
+
+    async def live(self) -> None:
+        """Keep the children until asked to stop, then stop all of them at once."""
+        async with open_nursery() as self._nursery:
+            self._life.started()
+            try:
+                await self._stop.wait()
+            finally:
+                # Whatever ended the wait, no child may outlive its supervisor; bounded by
+                # their graces.
+                self._nursery = None
+                await persist(self._end_children)
+        if self._failure is not None:
+            raise self._failure from self._failure.__cause__
+
+    def stop(self) -> None:
+        """Leave the wait; the children stop in its `finally`."""
+        self._stop.happen()
+
+    async def stop_children(self) -> None:
+        """Stop all children at once, and wait until the last has ended, within their graces.
+
+        None of them comes back.
+        """
+        lives = [slot.life for slot in self._slots.values() if slot.life is not None]
+        for life in lives:
+            life.stop()
+        for life in lives:
+            await life.over.wait()
+
+    async def _end_children(self) -> None:
+        for slot in list(self._waits):
+            self._forget(slot)
+        await self.stop_children()
+        for slot in list(self._passive.values()):
+            slot.vacate()
+
+    # ------------------------------------------------------------------ new children
+
+    def next_name(self) -> str:
+        """Give the name of the next child that has none of its own: a number."""
+        return next(name for number in self._numbers if (name := f"{number}") not in self._slots)
+
+    def name_for(self, key: tuple[Hashable, ...]) -> str:
+        """Give the name of a child that is known by its arguments: their text, if it serves."""
+        plain = all(isinstance(part, str | int) for part in key)
+        name = ",".join(str(part) for part in key)
+        serves = plain and name and len(name) <= 100 and "/" not in name and name.isprintable()
+        return name if serves and name not in self._slots else self.next_name()
+
+    def spawn(self, spec: Spec, context: Context | None = None, key: Hashable = None) -> Slot:
+        """Start a child, in a callback too; do not wait for its start.
+
+        Raises:
+            ActorStopped: The supervisor is stopping.
+            StartFailed: It has as many children as it may, or one of that name.
+        """
+        path = f"{self._life.slot.path}/{spec.name}"
+        nursery = self._open_nursery()
+        if len(self._slots) == self._spec.max_children:
+            raise StartFailed(path, f"there are {self._spec.max_children} children already")
+        if spec.name in self._slots or spec.name in self._passive:
+            raise StartFailed(path, "there is one of that name already")
+        slot = Slot(path, spec, self._life.surroundings)
+        slot.key = key
+        self._enter(slot)
+        slot.begin(nursery, context or self._context.copy(), self)
+        return slot
+
+    def find(self, key: Hashable) -> Slot | None:
+        """Give the place of the child that was got by these arguments, if there is one."""
+        return self._keyed.get(key) or self._passive.get(key)
+
+    def _open_nursery(self) -> Nursery:
+        if self._nursery is None or self._life.stopping is not None:
+            raise ActorStopped(self._life.slot.path)
+        return self._nursery
+
+    def _enter(self, slot: Slot) -> None:
+        self._slots[slot.spec.name] = slot
+        if slot.key is not None:
+            self._keyed[slot.key] = slot
+
+    def _leave(self, slot: Slot) -> None:
+        wait = self._waits.pop(slot, None)
+        if wait is not None:
+            wait.cancel()
+        self._slots.pop(slot.spec.name, None)
+        if slot.key is not None:
+            self._keyed.pop(slot.key, None)
+
+    def _forget(self, slot: Slot) -> None:
+        self._leave(slot)
+        slot.vacate()
+
+    # ------------------------------------------------------------------ the owner of its children
+
+    def comes_back(self, life: Life, reason: Exit) -> bool:
+        """Tell whether another life is to follow one that ends so."""
+        begun = life.acknowledged or life.comeback is True
+        if not begun or life.dismissed or self._nursery is None or self._life.stopping is not None:
+            return False
+        if not wants_restart(life.slot.spec.terms.restart, reason):
+            return False
+        return not self._failed_too_often(life)
+
+    def ended(self, life: Life) -> None:
+        """Decide at once: nothing here waits."""
+        slot = life.slot
+        match slot.state:
+            case "waiting":
+                self._restart(slot, life)
+            case "passive":
+                self._leave(slot)
+                self._passive[_name_of(slot)] = slot
+                if not slot.mailbox.empty:
+                    self.revive(slot)
+            case _:
+                self._leave(slot)
+                self._tell_if_given_up(life)
+
+    def revive(self, slot: Slot) -> None:
+        """Start a passive child, which is needed again."""
+        nursery = self._open_nursery()
+        if len(self._slots) == self._spec.max_children:
+            raise NotHandled(f"{slot.path} is passive, and there are too many others to wake it")
+        del self._passive[_name_of(slot)]
+        self._enter(slot)
+        slot.begin(nursery, self._context.copy(), self, comeback=True)
+
+    def _failed_too_often(self, life: Life) -> bool:
+        """Tell whether one more restart, now, is one too many."""
+        backoff = life.slot.spec.terms.backoff
+        if backoff is not None:
+            return backoff.exhausted(backoff.attempts_after(life.slot.attempts, self._ran(life)))
+        return self._spec.limit.exceeded(self._charged(life.slot))
+
+    def _charged(self, slot: Slot) -> tuple[float, ...]:
+        log = self._log if self._spec.shared_budget else slot.restarted_at
+        return self._spec.limit.charged(log, self._life.surroundings.clock())
+
+    def _ran(self, life: Life) -> float:
+        return self._life.surroundings.clock() - life.started_at if life.acknowledged else 0.0
+
+    def _restart(self, slot: Slot, life: Life) -> None:
+        backoff = slot.spec.terms.backoff
+        if backoff is None:
+            log = self._charged(slot)
+            if self._spec.shared_budget:
+                self._log = log
+            else:
+                slot.restarted_at = log
+            self._begin_again(slot, life)
+            return
+        attempt = backoff.attempts_after(slot.attempts, self._ran(life))
+        slot.attempts = attempt + 1
+        shared = self._life.surroundings
+        slot.restarted_at = (*slot.restarted_at, shared.clock())[-slot.attempts :]
+        delay = backoff.delay(attempt, shared.random())
+        self._waits[slot] = shared.timers.call_later(delay, partial(self._begin_again, slot, life))
+
+    def _begin_again(self, slot: Slot, life: Life) -> None:
+        wait = self._waits.pop(slot, None)
+        if wait is not None:
+            wait.cancel()
+        if self._nursery is not None and slot.life is life:
+            slot.begin(self._nursery, self._context.copy(), self, comeback=True)
+            slot.restarted()
+
+    def _tell_if_given_up(self, life: Life) -> None:
+        """Say that a child stays down that its policy would have brought back."""
+        reason, begun = life.reason, life.acknowledged or life.comeback is True
+        assert reason is not None
+        told = life.dismissed or self._nursery is None or self._life.stopping is not None
+        if told or not begun or not wants_restart(life.slot.spec.terms.restart, reason):
+            return
+        slot, limit = life.slot, self._spec.limit
+        often = (
+            (limit.restarts, limit.period)
+            if slot.spec.terms.backoff is None
+            else (slot.attempts, None)
+        )
+        self._life.surroundings.events.emit(GaveUp(slot.path, *often))
+        if self._spec.shared_budget:
+            log = self._log or slot.restarted_at
+            self._failure = RestartLimitReached(slot.path, often[0], often[1], log)
+            self._failure.__cause__ = life.error
+            self._stop.happen()
+
+    # ------------------------------------------------------------------ orders from outside
+
+    async def terminate(self, slot: Slot) -> None:
+        """Stop a child; it does not come back."""
+        life = slot.life
+        if slot.state in ("waiting", "passive"):
+            self._passive.pop(_name_of(slot), None)
+            self._forget(slot)
+        elif life is not None:
+            life.stop()
+            await life.over.wait()
+
+    async def restart(self, slot: Slot) -> None:
+        """Start a child that waits for its backoff now; no other of a pool can be stopped."""
+        life = slot.life
+        if slot.state != "waiting" or life is None:
+            raise ChildStands(slot.path, slot.state, "a pool forgets its children; start a new one")
+        self._begin_again(slot, life)
+        await started(slot)
+
+    async def delete(self, slot: Slot) -> None:
+        """Refuse: a pool forgets its children when they have stopped."""
+        raise ChildStands(slot.path, slot.state, "a pool forgets its children by itself")
+
+
+def _name_of(slot: Slot) -> Hashable:
+    """Give what a passive child is found by."""
+    return slot.spec.name if slot.key is None else slot.key
+
+
+async def started(slot: Slot) -> None:
+    """Wait until a spawned child is ready.
+
+    Raises:
+        StartFailed: Its start failed, or took too long.
+    """
+    assert slot.life is not None
+    life = slot.life
+    await life.settled.wait()
+    if not life.acknowledged:
+        raise StartFailed(slot.path, str(life.reason)) from life.error

@@ -1,0 +1,11 @@
+"""The runtime's tests run in virtual time: an hour of waiting is over at once."""
+
+import pytest
+
+from herdwick.testing import VIRTUAL_BACKENDS, Backend, virtual_backend
+
+
+@pytest.fixture(scope="module", params=VIRTUAL_BACKENDS)
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    """The event loop that an async test runs on, with a clock that jumps."""
+    return virtual_backend(request.param)
