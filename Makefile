@@ -5,7 +5,7 @@ BACKEND = asyncio
 PORT = 8000
 JOBS = 2
 
-.PHONY: help demo test lint types format coverage clean environment ruff imports mypy pyright
+.PHONY: help demo test lint types format coverage reference clean environment ruff imports mypy pyright
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -34,6 +34,9 @@ coverage: environment ## Measure, by branch, what the tests reach
 	.venv/bin/coverage run -m pytest
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
+
+reference: environment ## Write docs/reference from the docstrings
+	@.venv/bin/python -m tools.reference
 
 clean: ## Remove all that the others made, environments too
 	rm -rf .venv .venv-* .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache \

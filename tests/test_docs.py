@@ -2,7 +2,8 @@
 
 The blocks of a page are one module, in order; a page that writes a file `# name.py` a second time
 begins a new one. Its `test_…` functions are run, and each application that a block calls `app` is
-started and stopped. `<!-- no-run: reason -->` before a block leaves it out.
+started and stopped. `<!-- no-run: reason -->` before a block leaves it out. The signatures in
+docs/reference are marked `py`, and are no programs.
 """
 
 import importlib
@@ -23,16 +24,20 @@ from starlette.applications import Starlette
 
 from herdwick import Application
 from herdwick.server.command import build_parser
+from tools.reference.pages import MARK, make_pages
+from tools.reference.source import CannotWrite, check_contents
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").rglob("*.md"))]
-PUBLIC = ("herdwick", "herdwick.websocket", "herdwick.testing", "herdwick.runtime")
+REFERENCE = ROOT / "docs/reference"
+PARTS = sorted(path.parent.name for path in ROOT.glob("herdwick/*/__init__.py"))
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NO_RUN = re.compile(r"<!-- no-run: \S[^>]* -->\s*\Z")
 _FILE = re.compile(r"# (\w+)\.py\n")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_OPTION = re.compile(r"^  (--[a-z-]+)", re.MULTILINE)
 _SECTION = re.compile(r"^## (herdwick\S*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -138,14 +143,54 @@ def test_a_page_shows_commands_that_there_are(
             build_parser().parse_args(command[1:])
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", ["herdwick", *(f"herdwick.{part}" for part in PARTS)])
 def test_the_reference_has_every_public_name(name: str) -> None:
     public = cast("list[str]", importlib.import_module(name).__all__)
-    sections = dict(_SECTION.findall((ROOT / "docs/reference.md").read_text()))
+    sections = dict(_SECTION.findall((REFERENCE / "README.md").read_text()))
 
-    missing = [each for each in public if f"`{each}`" not in sections[name]]
+    missing = [each for each in public if f"[`{each}`](" not in sections[name]]
 
     assert missing == []
+
+
+def test_the_reference_says_what_the_docstrings_say() -> None:
+    made = make_pages(ROOT)
+
+    there = {path.name: path.read_text() for path in REFERENCE.glob("*.md") if is_made(path)}
+
+    names = sorted(made.keys() | there.keys())
+    stale = [name for name in names if made.get(name) != there.get(name)]
+    assert stale == [], "`make reference` writes them anew"
+
+
+def test_a_name_without_a_place_in_the_reference_is_told() -> None:
+    homes = {"Application": "herdwick", "Event": "herdwick.runtime"}
+
+    with pytest.raises(CannotWrite) as caught:
+        check_contents(homes, ["Application", "Gone", "Application"])
+
+    assert str(caught.value).split(": ")[1].split("; ") == [
+        "herdwick.runtime.Event stands in no group",
+        "there is no public Gone",
+        "Application stands in two groups",
+    ]
+
+
+def test_the_reference_has_every_option_of_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["run", "--help"])
+    options: list[str] = _OPTION.findall(capsys.readouterr().out)
+
+    text = (REFERENCE / "command.md").read_text()
+
+    assert "--reload" in options
+    assert [option for option in options if f"`{option}" not in text] == []
+
+
+def is_made(path: Path) -> bool:
+    return path.read_text().startswith(MARK)
 
 
 def exists(link: str, path: Path) -> bool:

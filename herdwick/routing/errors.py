@@ -22,7 +22,9 @@ class InvalidPattern(RoutingError, ValueError):
     def __init__(self, pattern: str, problem: str) -> None:
         super().__init__(f"route {pattern!r} is invalid: {problem}")
         self.pattern = pattern
+        """The text that cannot be read."""
         self.problem = problem
+        """What is wrong with it."""
 
 
 class UnknownParameterType(RoutingError, ValueError):
@@ -34,8 +36,11 @@ class UnknownParameterType(RoutingError, ValueError):
             f"use one of {', '.join(known)}, or register {type_name!r} first"
         )
         self.pattern = pattern
+        """The text of the route."""
         self.type_name = type_name
-        self.known = tuple(known)
+        """The type that it asks for."""
+        self.known: tuple[str, ...] = tuple(known)
+        """The types that there are."""
 
 
 class DuplicateRoute(RoutingError, ValueError):
@@ -47,8 +52,11 @@ class DuplicateRoute(RoutingError, ValueError):
             f"which is registered already; remove one of them or change its path"
         )
         self.method = method
+        """The method of both."""
         self.pattern = pattern
+        """The text of the new route."""
         self.existing = existing
+        """The text of the earlier one."""
 
 
 class InvalidParameterType(RoutingError, ValueError):
@@ -57,7 +65,9 @@ class InvalidParameterType(RoutingError, ValueError):
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"parameter type {name!r} cannot be registered: {problem}")
         self.name = name
+        """What it was to be called."""
         self.problem = problem
+        """Why it cannot be."""
 
 
 class BadPath(RoutingError, ValueError):
@@ -71,4 +81,6 @@ class BadPath(RoutingError, ValueError):
         shown = raw_path if len(raw_path) <= 80 else raw_path[:79] + "…"
         super().__init__(f"path {shown!a} is malformed: {problem}")
         self.raw_path = raw_path
+        """The whole path, as it was sent."""
         self.problem = problem
+        """What is wrong with it."""

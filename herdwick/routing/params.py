@@ -25,6 +25,7 @@ class ParamType:
     """A named way to make a value of a piece of a path."""
 
     name: str
+    """What routes call it."""
     parse: Callable[[str], object]
     """Takes decoded, non-empty text; raises `ValueError` where it does not match."""
     rank: int

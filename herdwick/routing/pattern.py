@@ -28,6 +28,7 @@ class Fixed:
     """A segment that matches its own text, compared decoded and with case."""
 
     text: str
+    """Decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,16 @@ class Parameter:
     """A segment with a value in it, and maybe fixed text around the value."""
 
     name: str
+    """What the handler knows the value by."""
+
     type: ParamType
+    """What the value is."""
+
     prefix: str = ""
+    """Fixed text before the value."""
+
     suffix: str = ""
+    """Fixed text after the value."""
 
     @property
     def shape(self) -> Hashable:
@@ -83,7 +91,10 @@ class Pattern:
     """
 
     text: str
+    """What it was read from."""
+
     segments: tuple[Segment, ...]
+    """Its parts between the slashes, from left to right."""
 
     @classmethod
     def read(cls, text: str, types: ParamTypes) -> "Pattern":

@@ -17,9 +17,13 @@ class Match(Generic[E]):
     """The route that a path belongs to, and the values in the path."""
 
     endpoint: E
+    """What was added under the route."""
+
     values: dict[str, object]
     """By name, in the order of the pattern; decoded once, and of the parameter's type."""
+
     pattern: Pattern
+    """The route."""
 
 
 class Table(Generic[E]):
@@ -35,7 +39,7 @@ class Table(Generic[E]):
     """
 
     def __init__(self, types: ParamTypes | None = None) -> None:
-        self.types = ParamTypes() if types is None else types
+        self.types: ParamTypes = ParamTypes() if types is None else types
         """Read whenever a route is added."""
         self._root = _Node[E]()
 

@@ -40,6 +40,7 @@ class Listener:
         self._stopping = False
         self._left = anyio.Event()
         self.ready = anyio.Event()
+        """It accepts connections."""
 
     @property
     def connections(self) -> int:

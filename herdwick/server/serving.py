@@ -34,8 +34,11 @@ class CannotListen(OSError):
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(f"cannot listen on {host}, port {port}: {reason}")
         self.host = host
+        """Where it was to listen."""
         self.port = port
+        """At which port."""
         self.reason = reason
+        """What the system says."""
 
 
 class NotAnApplication(TypeError):
@@ -51,6 +54,7 @@ class NotAnApplication(TypeError):
         kind = f"the class {found.__name__}" if isinstance(found, type) else _article(found)
         super().__init__(f"{name} is {kind}, not a herdwick Application: {advice}")
         self.name = name
+        """What it was called, such as `module:app`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,9 @@ class PortInUse(OSError):
             "or choose another port (0 picks a free one)",
         )
         self.host = host
+        """Where it was to listen."""
         self.port = port
+        """The port that is taken."""
 
 
 async def bind(host: str, port: int) -> list[socket.socket]:

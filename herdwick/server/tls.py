@@ -15,8 +15,11 @@ class CertificateUnusable(ValueError):
         kind = "certificate" if certfile else "key"
         super().__init__(f"cannot use the {kind} {files}: {reason}")
         self.certfile = certfile
+        """The file with the certificate, where one was named."""
         self.keyfile = keyfile
+        """The file with its key, where one was named."""
         self.reason = reason
+        """What is wrong with them."""
 
 
 def load_certificate(certfile: File | None, keyfile: File | None) -> ssl.SSLContext | None:

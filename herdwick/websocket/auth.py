@@ -44,7 +44,8 @@ class AuthNotConfigured(RuntimeError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
+        """What is wrong, a sentence each."""
 
 
 class Guard:

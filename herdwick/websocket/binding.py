@@ -30,7 +30,9 @@ class BindingError(TypeError):
     def __init__(self, handler: Handler, parameter: str, problem: str) -> None:
         super().__init__(f"cannot bind {parameter!r} of {describe(handler)}: {problem}")
         self.handler = handler
+        """The function that asks for it."""
         self.parameter = parameter
+        """The name of the argument."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class NotEncodable(TypeError):
     def __init__(self, codec: CodecName, detail: str) -> None:
         super().__init__(f"the value cannot be encoded as {codec}: {detail}")
         self.codec = codec
+        """What it was to be written as."""
 
 
 class UndecodableTypes(TypeError):

@@ -22,7 +22,9 @@ class WebSocketDisconnectError(WebSocketError):
         ending = f": {reason}" if reason else ""
         super().__init__(f"the connection is over, close code {code}{ending}")
         self.code = code
+        """The close code; 1005 where the peer gave none, 1006 where the connection was lost."""
         self.reason = reason
+        """What the one who closed it said, often nothing."""
 
 
 class InvalidWebSocketStateError(WebSocketError):
@@ -41,8 +43,11 @@ class InvalidWebSocketStateError(WebSocketError):
             f"{expected_state.name}" + (f"; {hint}" if hint else "")
         )
         self.party = party
+        """Whose side of the connection is meant."""
         self.current_state = current_state
+        """Where it stands."""
         self.expected_state = expected_state
+        """Where it has to stand for the operation."""
 
 
 class ConcurrentReceive(WebSocketError, RuntimeError):
@@ -64,7 +69,9 @@ class UnexpectedMessage(WebSocketError):
     def __init__(self, expected: str, received: str) -> None:
         super().__init__(f"expected a {expected} message and received a {received} one")
         self.expected = expected
+        """`text` or `binary`: what was asked for."""
         self.received = received
+        """`text` or `binary`: what came."""
 
 
 class InvalidMessage(WebSocketError, ValueError):
@@ -76,3 +83,4 @@ class InvalidMessage(WebSocketError, ValueError):
     def __init__(self, detail: str) -> None:
         super().__init__(f"the message does not decode: {detail}")
         self.detail = detail
+        """What is wrong with it, and the path to where in the message."""

@@ -125,10 +125,12 @@ class StaticFiles:
         Raises:
             NotADirectoryError: There is no such directory.
         """
-        self.root = Path(directory).resolve()
+        self.root: Path = Path(directory).resolve()
+        """The directory, links resolved."""
         if not self.root.is_dir():
             raise NotADirectoryError(f"there is no directory {os.fspath(directory)!r} to serve")
         self.index = index
+        """The file that a directory is answered with."""
         self._headers = {"x-content-type-options": "nosniff"}
         if max_age is not None:
             self._headers["cache-control"] = f"public, max-age={max_age}"

@@ -18,6 +18,7 @@ class InvalidHeader(ValueError):
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"the header {name!r} {problem}")
         self.name = name
+        """The name of the field."""
 
 
 class Headers(Mapping[str, str]):

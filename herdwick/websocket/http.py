@@ -42,8 +42,11 @@ class HTTPError(Exception):
             raise ValueError(f"{status} is not the status of an error; use one from 300 to 599")
         super().__init__(": ".join(filter(None, (f"{status} {reason_phrase(status)}", detail))))
         self.status = status
+        """The status of the answer, from 300 to 599."""
         self.detail = detail
+        """What the client is told; what the status means where it is empty."""
         self.headers = ResponseHeaders(headers or {})
+        """What is added to the header of the answer."""
 
     def response(self) -> "Response":
         """Return the answer: the detail as text, or what the status means."""
@@ -67,9 +70,11 @@ class Response:
         self, status: int = 200, headers: HeaderFields | None = None, body: Body = b""
     ) -> None:
         self.status = status
+        """The status."""
         self.headers = ResponseHeaders(headers or {})
         """What the answer says beside its length, which is added when it is sent."""
         self.body = body
+        """What follows the header: bytes, or an iterator that gives them."""
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Send the answer; that the client is gone is no error.

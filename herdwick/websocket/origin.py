@@ -24,6 +24,7 @@ class InvalidOrigin(ValueError):
             "such as 'https://example.com' or 'http://localhost:8000'"
         )
         self.origin = origin
+        """The text that was given as one."""
 
 
 class Origin(NamedTuple):

@@ -76,6 +76,7 @@ class Request:
         self, scope: Scope, receive: ASGIReceive | None = None, *, body_bytes: int = MIB
     ) -> None:
         self.scope = scope
+        """The ASGI scope."""
         self.body_bytes = body_bytes
         """The size up to which a body is taken; more is answered with 413."""
         self.route_values: Mapping[str, object] = MappingProxyType({})

@@ -20,4 +20,7 @@ class MessageMode(Enum):
     """Which kind of frame carries a JSON message."""
 
     TEXT = "text"
+    """A text frame."""
+
     BYTES = "bytes"
+    """A binary frame."""
