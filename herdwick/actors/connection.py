@@ -289,6 +289,11 @@ class Connection:
         return None if self._life is None else self._life.slot
 
     @property
+    def timers(self) -> None:
+        """None: it answers in the asker's turn."""
+        return
+
+    @property
     def asking(self) -> None:
         """Nobody: what it is asked is answered in the asker's turn, whatever its handler does."""
         return

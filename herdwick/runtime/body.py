@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class ActorBody:
     """A class actor's life: `on_start`, one message after another, `on_stop`."""
 
+    __slots__ = ("_actor", "_life", "_slot", "on_stop")
+
     def __init__(self, life: Life, actor: Actor[Any]) -> None:
         self._life = life
         self._slot = life.slot
@@ -112,7 +114,7 @@ def body_of(
     kwargs: Mapping[str, object],
 ) -> Body:
     """Make the body of a class actor or a function actor."""
-    if inspect.iscoroutinefunction(factory):
+    if not isinstance(factory, type) and inspect.iscoroutinefunction(factory):
         return FunctionBody(life, lambda context: factory(context, *args, **kwargs))
     made: Any = factory(*args, **kwargs)
     if not issubclass(type(made), Actor):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Concatenate, Generic, ParamSpec, Self, Unpack
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, Unpack
 
 from typing_extensions import TypeVar
 
@@ -18,6 +17,9 @@ M_contra = TypeVar("M_contra", contravariant=True)
 P = ParamSpec("P")
 
 
+PERMANENT: Final = Policy()
+
+
 class Child(Generic[M_contra]):
     """An actor to be started under a supervisor, and the typed key to its ref.
 
@@ -25,6 +27,8 @@ class Child(Generic[M_contra]):
     first parameter is a `Context`. Each incarnation gets the same argument objects: a mutable
     one survives the crash that it may have caused.
     """
+
+    __slots__ = ("__weakref__", "_args", "_factory", "_kwargs", "_name", "_terms")
 
     def __init__(
         self,
@@ -41,7 +45,7 @@ class Child(Generic[M_contra]):
         self._args = args
         self._kwargs = kwargs
         self._name: str = getattr(factory, "__name__", type(factory).__name__)
-        self._terms = Policy()
+        self._terms = PERMANENT
 
     @property
     def name(self) -> str:
@@ -55,9 +59,7 @@ class Child(Generic[M_contra]):
 
     def named(self, name: str, /) -> Self:
         """Give a copy with this name."""
-        named = copy.copy(self)
-        named._name = part_of_path(name)
-        return named
+        return self.under(name, self._terms)
 
     def policy(self, **options: Unpack[PolicyOptions]) -> Self:
         """Give a copy with these options; the others stay as they are.
@@ -65,13 +67,14 @@ class Child(Generic[M_contra]):
         Raises:
             ValueError: An option is out of its range.
         """
-        return self.under(replace(self._terms, **options))
+        return self.under(self._name, replace(self._terms, **options))
 
-    def under(self, terms: Policy) -> Self:
-        """Give a copy with this policy."""
-        changed = copy.copy(self)
-        changed._terms = terms
-        return changed
+    def under(self, name: str, terms: Policy) -> Self:
+        """Give a copy with this name and policy."""
+        other = object.__new__(type(self))
+        other._factory, other._args, other._kwargs = self._factory, self._args, self._kwargs
+        other._name, other._terms = part_of_path(name), terms
+        return other
 
     def embody(self, life: Life) -> Body:
         """Make the actor of a new incarnation."""

@@ -105,7 +105,7 @@ class Dynamic(Pool, Generic[P, M_contra]):
 
     def child(self, name: str, /, *args: P.args, **kwargs: P.kwargs) -> Child[M_contra]:
         """Make the spec of one child."""
-        return Child(self._factory, *args, **kwargs).named(name).under(self._child_terms)
+        return Child(self._factory, *args, **kwargs).under(name, self._child_terms)
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Hashable, ...]:
         """Give what tells a child from the others: its arguments, however they are passed.

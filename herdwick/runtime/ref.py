@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Generic, Never, Protocol, TypeVar, cast
 from .ask import Answer, Place, Question, current_asker, refuse_cycle
 from .errors import NotHandled
 from .monitors import Monitor
+from .timers import Timers
 
 if TYPE_CHECKING:  # messages are typed by refs, and refs by messages
     from .message import Askable
@@ -21,6 +22,11 @@ class Inlet(Place, Protocol):
     @property
     def slot(self) -> "Slot | None":
         """The place in a tree that it belongs to, while it does."""
+        ...
+
+    @property
+    def timers(self) -> Timers | None:
+        """The timers of its system, if it has one."""
         ...
 
     def put_nowait(self, item: object) -> None:
@@ -96,12 +102,12 @@ class Ref(Generic[M_contra]):
         asker = current_asker()
         if asker is None:
             self._inlet.put_nowait(question)
-            return await answer.wait(self.path, timeout)
+            return await answer.wait_for(self.path, timeout, self._inlet.timers)
         refuse_cycle(asker, self._inlet)
         self._inlet.put_nowait(question)
         asker.asks = self._inlet
         try:
-            return await answer.wait(self.path, timeout)
+            return await answer.wait_for(self.path, timeout, self._inlet.timers)
         finally:
             asker.asks = None
 

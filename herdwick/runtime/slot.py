@@ -15,6 +15,7 @@ from .life import Life, Owner, Spec
 from .mailbox import Mailbox, Signal
 from .monitors import Monitor
 from .ref import Inlet, Ref
+from .timers import Timers
 
 if TYPE_CHECKING:
     from .events import Fate
@@ -109,6 +110,11 @@ class Slot:
     def slot(self) -> Slot:
         """This place itself."""
         return self
+
+    @property
+    def timers(self) -> Timers:
+        """The timers of its system."""
+        return self._surroundings.timers
 
     @property
     def asking(self) -> Place | None:

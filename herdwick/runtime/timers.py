@@ -18,25 +18,25 @@ LEAST_ENTRIES: Final = 1000
 class Timer:
     """One call in the future."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("call",)
 
     def __init__(self, call: Callable[[], None]) -> None:
-        self._call: Callable[[], None] | None = call
+        self.call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
         """Take the call back; nothing happens where it was made already."""
-        self._call = None
+        self.call = None
 
     def fire(self) -> None:
         """Make the call, unless it was taken back."""
-        call, self._call = self._call, None
+        call, self.call = self.call, None
         if call is not None:
             call()
 
     @property
     def pending(self) -> bool:
         """Whether the call is still to be made."""
-        return self._call is not None
+        return self.call is not None
 
 
 class Timers:
@@ -72,6 +72,11 @@ class Timers:
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    @property
+    def calls(self) -> list[Callable[[], None]]:
+        """What is still to be called, in no order."""
+        return [timer.call for _, _, timer in self._heap if timer.call is not None]
 
     async def run(self) -> None:
         """Make the calls as they fall due, until cancelled."""

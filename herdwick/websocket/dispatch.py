@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from herdwick.actors import Connection, Phase
 from herdwick.routing import Match, Table
+from herdwick.runtime import AskTimeout, NotFound, NotHandled
 
 from .auth import Guard
 from .ends import is_end, only_disconnects
@@ -22,6 +23,9 @@ from .routes import WEBSOCKET, Endpoint, find, not_found
 ExceptionHandler: TypeAlias = Callable[[Request, Any], Awaitable[Response | None]]
 
 logger: Final = logging.getLogger("herdwick")
+
+RETRY_AFTER: Final = "1"
+"""Seconds after which an actor that was full, or between two lives, may be asked again."""
 
 
 class Dispatcher:
@@ -50,8 +54,11 @@ class Dispatcher:
         """
         try:
             response = await self._answer(request, self.resolve(request, request.method))
-        except HTTPError as error:
-            return error.response()
+        except Exception as error:
+            refusal = refusal_of(error, request)
+            if refusal is None:
+                raise
+            return refusal.response()
         return to_response(response)
 
     async def serve(
@@ -65,10 +72,11 @@ class Dispatcher:
         try:
             response = await self._checked(request, match)
         except Exception as error:
-            refused = isinstance(error, HTTPError) and connection.phase is not Phase.OPEN
-            if not refused and not is_end(error, connection):
+            is_open = connection.phase is Phase.OPEN
+            refusal = None if is_open else refusal_of(error, request)
+            if refusal is None and not is_end(error, connection):
                 raise
-            response = error.response() if isinstance(error, HTTPError) else None
+            response = None if refusal is None else refusal.response()
         finally:
             request.websocket = None  # cuts the cycle: nothing waits for the collector
         if response is not None and connection.phase is Phase.HANDSHAKE:
@@ -128,6 +136,25 @@ class Dispatcher:
             if kind in self.exception_handlers:
                 return self.exception_handlers[kind]
         return None
+
+
+def refusal_of(error: Exception, request: Request) -> HTTPError | None:
+    """Give what an error tells the client, if it is no crash of the handler.
+
+    A question that no actor got to is worth another try, 503; one that was not answered in time
+    is 504. So gRPC's UNAVAILABLE and DEADLINE_EXCEEDED are told over HTTP.
+    """
+    match error:
+        case HTTPError():
+            return error
+        case NotHandled() if not isinstance(error, NotFound):  # which is the program's mistake
+            refusal = HTTPError(503, headers={"retry-after": RETRY_AFTER})
+        case AskTimeout():
+            refusal = HTTPError(504)
+        case _:
+            return None
+    logger.warning("%s answered with %d: %s", request.path, refusal.status, error)
+    return refusal
 
 
 def route_path(request: Request) -> str:
