@@ -32,7 +32,7 @@ def in_asyncio_task() -> bool:
     trio's guest mode, where a loop of asyncio runs too, but none of its tasks.
     """
     # Documented for event loops alone, for it may give None: that is what is asked here.
-    running = asyncio._get_running_loop()  # pyright: ignore[reportPrivateUsage]
+    running = asyncio._get_running_loop()
     return running is not None and asyncio.current_task(running) is not None
 
 
@@ -65,10 +65,10 @@ def _first(coroutine: object, *names: str) -> Any:
 class Waiter:
     """A place where one task parks until somebody wakes it."""
 
-    __slots__ = ("_wake",)
+    __slots__ = ("_parked",)
 
     def __init__(self) -> None:
-        self._wake: Callable[[], None] | None = None
+        self._parked: asyncio.Future[None] | trio.lowlevel.Task | None = None
 
     async def wait(self) -> None:
         """Park until the next `wake`; cancelling leaves the place free.
@@ -76,39 +76,37 @@ class Waiter:
         Raises:
             RuntimeError: Another task is parked here.
         """
-        if self._wake is not None:
+        if self._parked is not None:
             raise RuntimeError("another task waits here already; one at a time")
         if not in_asyncio_task():
-            self._wake = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
+            self._parked = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._leave)
             return
-        future = asyncio.get_running_loop().create_future()
-        self._wake = wake = partial(_resolve, future)
+        self._parked = future = asyncio.get_running_loop().create_future()
         try:
             await future
         finally:
-            if self._wake is wake:  # another may have parked since this one was woken
-                self._wake = None
+            if self._parked is future:  # another may have parked since this one was woken
+                self._parked = None
 
     @property
     def parked(self) -> bool:
         """Whether a task waits here."""
-        return self._wake is not None
+        return self._parked is not None
 
     def wake(self) -> None:
         """Let the parked task go on; nothing happens where none is parked."""
-        wake, self._wake = self._wake, None
-        if wake is not None:
-            wake()
+        parked, self._parked = self._parked, None
+        if parked is None:
+            return
+        if isinstance(parked, trio.lowlevel.Task):
+            trio.lowlevel.reschedule(parked)
+        elif not parked.done():
+            parked.set_result(None)
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
-        self._wake = None
+        self._parked = None
         return trio.lowlevel.Abort.SUCCEEDED
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 class Waiters:
@@ -144,7 +142,7 @@ class Once:
 
     def __init__(self) -> None:
         self._happened = False
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: list[Callable[[], None]] | None = None
 
     def __bool__(self) -> bool:
         return self._happened
@@ -153,14 +151,16 @@ class Once:
         """Let all who wait go on, now and later."""
         if not self._happened:
             self._happened = True
-            waiting, self._waiting = self._waiting, []
-            for call in waiting:
+            waiting, self._waiting = self._waiting, None
+            for call in waiting or ():
                 call()
 
     def then(self, call: Callable[[], None]) -> None:
         """Call `call` when it happens, or now if it has."""
         if self._happened:
             call()
+        elif self._waiting is None:
+            self._waiting = [call]
         else:
             self._waiting.append(call)
 
@@ -169,12 +169,12 @@ class Once:
         if self._happened:
             return
         waiter = Waiter()
-        self._waiting.append(waiter.wake)
+        self.then(waiter.wake)
         try:
             while not self._happened:
                 await waiter.wait()
         finally:
-            if waiter.wake in self._waiting:
+            if self._waiting is not None:
                 self._waiting.remove(waiter.wake)
 
 
@@ -232,16 +232,17 @@ class _AsyncioNursery:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Callable[[], None]] = {}
         self._emptied = Waiter()
+        self._callback = self._over  # one for all tasks: what an idle actor holds is counted
 
     def spawn(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
         task = self._loop.create_task(main(), context=context, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._over, done), context=context)
+        self._tasks[task] = done
+        task.add_done_callback(self._callback, context=context)
 
-    def _over(self, done: Callable[[], None], task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        done = self._tasks.pop(task)
         try:
             done()
         finally:

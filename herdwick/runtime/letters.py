@@ -18,7 +18,6 @@ REASONS: Final[dict[Fate, str]] = {
     "full": "its mailbox is full",
     "evicted": "later ones filled its mailbox",
     "dropped": "it restarted, and its policy drops what waits",
-    "crashed": "it failed while it handled it",
 }
 
 
@@ -46,7 +45,8 @@ class Allowance:
 class DeadLetters:
     """The dead letters of one system: told as events, counted, and logged with an allowance.
 
-    The log names the kind of a message and never what is in it.
+    The log names the kind of a message and never what is in it. Of a message whose handler has
+    crashed it says nothing: the crash stands there.
     """
 
     def __init__(self, clock: Clock, events: Events) -> None:
@@ -54,18 +54,15 @@ class DeadLetters:
         self._events = events
         self._allowance = Allowance()
         self._counted: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        return self._counted.total()
+        self.total = 0
+        """How many there were."""
 
     def add(self, path: str, message: object, why: Fate) -> None:
         """Make it visible that a message reached nobody."""
-        known = path in self._counted or len(self._counted) < MOST_PATHS
-        self._counted[path if known else "others"] += 1
-        if self._allowance.take(self._clock()):
-            text = "dead letter: %s got no %s, for %s%s"
-            logger.warning(text, path, type(message).__name__, REASONS[why], self._omitted())
+        self.total += 1
         self._events.emit(DeadLetter(path, message, why))
+        if why != "crashed":
+            self._log(path, message, why)
 
     def sum_up(self) -> None:
         """Log, at the end, how many there were and to whom."""
@@ -73,7 +70,14 @@ class DeadLetters:
             often = ", ".join(f"{count} to {path}" for path, count in self._counted.most_common(5))
             others = len(self._counted) - 5
             more = f" and {others} others" if others > 0 else ""
-            logger.warning("%d dead letters in all: %s%s", len(self), often, more)
+            logger.warning("%d dead letters in all: %s%s", self._counted.total(), often, more)
+
+    def _log(self, path: str, message: object, why: Fate) -> None:
+        known = path in self._counted or len(self._counted) < MOST_PATHS
+        self._counted[path if known else "others"] += 1
+        if self._allowance.take(self._clock()):
+            text = "dead letter: %s got no %s, for %s%s"
+            logger.warning(text, path, type(message).__name__, REASONS[why], self._omitted())
 
     def _omitted(self) -> str:
         omitted, self._allowance.suppressed = self._allowance.suppressed, 0

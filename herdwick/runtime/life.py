@@ -316,7 +316,7 @@ class Life:
     async def _main(self) -> None:
         self.task = current_task()
         asker.set(self)
-        reason = await self._guard(self._live, None)
+        reason = await self._guard(self._embody, None)
         self._winding_up = True
         self._let_go_of_messages(reason)
         if self._cancelled:
@@ -325,10 +325,9 @@ class Life:
             reason = await self._guard(partial(self._wind_up, reason), reason)
         self.reason = reason
 
-    async def _live(self) -> Exit:
+    def _embody(self) -> Awaitable[None]:
         self.body = self.slot.spec.embody(self)
-        await self.body.live()
-        return self.stopping or NORMAL
+        return self.body.live()
 
     def _let_go_of_messages(self, reason: Exit) -> None:
         """Fail the question in hand at once, and those that wait: the hook may take its time."""
@@ -336,7 +335,7 @@ class Life:
         if self.stopping is None or self.stopping.abnormal:
             self.slot.closing(comes_back=self.passivating or self._comes_back(reason))
 
-    async def _guard(self, run: Callable[[], Awaitable[Exit]], after: Exit | None) -> Exit:
+    async def _guard(self, run: Callable[[], Awaitable[Exit | None]], after: Exit | None) -> Exit:
         """Run something in a shielded scope, and make a reason of however it ends.
 
         The attribution of a cancellation is our own flag, looked at outside of the scope: the
@@ -349,7 +348,8 @@ class Life:
                     self._scope = scope
                     if self._cancelled:
                         scope.cancel()
-                return await run()
+                reason = await run()
+                return reason or self.stopping or NORMAL
         except anyio.get_cancelled_exc_class():
             if after is None and self._cancelled:
                 return self.stopping or SHUTDOWN

@@ -1,7 +1,7 @@
 """The queue of one actor: bounded, ordered, with one reader."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from .backend import Waiter
 from .errors import ActorStopped, MailboxFull
@@ -159,9 +159,9 @@ class Mailbox:
         """Put messages that were cleared to where they stood, before all that came since."""
         self._items.extendleft(reversed(messages))
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         """Wait until something changes: a message, the end, or a `wake`."""
-        await self._reader.wait()
+        return self._reader.wait()
 
     def wake(self) -> None:
         """Let the reader look again: something besides the messages has changed."""

@@ -158,7 +158,7 @@ class System:
     @property
     def dead_letters(self) -> int:
         """How many messages were told and reached nobody."""
-        return len(self._surroundings.letters)
+        return self._surroundings.letters.total
 
     @property
     def running(self) -> bool:

@@ -95,6 +95,10 @@ class Timers:
 
     def _take_due(self, now: float) -> list[Timer]:
         due: list[Timer] = []
+        if not self._heap or self._heap[0][0] > now:
+            # What was taken back stays at the head: or each question, whose timer is soon taken
+            # back, would be the earliest again and wake the task.
+            return due
         while self._heap and (self._heap[0][0] <= now or not self._heap[0][2].pending):
             due.append(heapq.heappop(self._heap)[2])
         return due
