@@ -59,7 +59,9 @@ class Pool:
         self.max_children = max_children
         self.limit = RestartLimit(max_restarts, period)
         self.shared_budget = budget == "pool"
-        self.terms = Policy(grace=float("inf"), start_timeout=float("inf"))
+        self.terms = Policy(
+            grace=float("inf"), start_timeout=float("inf"), hook_timeout=float("inf")
+        )
 
     def embody(self, life: Life) -> PoolSupervision:
         """Make the body of a new incarnation."""

@@ -19,6 +19,7 @@ from .exit import KILLED, NORMAL, SHUTDOWN, Exit, crash
 from .monitors import Monitor, Monitors
 from .policy import Policy
 from .schedule import Schedule
+from .timers import Timer
 
 if TYPE_CHECKING:
     from .slot import Slot
@@ -107,9 +108,11 @@ class Life:
         "_cancelled",
         "_helpers",
         "_hook",
+        "_initialised",
         "_monitors",
         "_nursery",
         "_owed",
+        "_patience",
         "_schedule",
         "_scope",
         "_watched",
@@ -119,6 +122,7 @@ class Life:
         "body",
         "comeback",
         "dismissed",
+        "ended_at",
         "error",
         "over",
         "passivating",
@@ -142,6 +146,8 @@ class Life:
         """Whether its start is complete."""
         self.started_at = 0.0
         """When its start was complete, by the system's clock."""
+        self.ended_at = 0.0
+        """When it ended, by the system's clock."""
         self.settled = Once()
         """Its start has succeeded or failed."""
         self.over = Once()
@@ -164,8 +170,10 @@ class Life:
         self._scope: anyio.CancelScope | None = None
         self._hook: anyio.CancelScope | None = None
         self._cancelled = False
+        self._initialised = False
         self._brutal = False
         self._winding_up = False
+        self._patience: Timer | None = None
         # Most actors have none of these.
         self._helpers: set[_Helper] | None = None
         self._watched: dict[Monitor, None] | None = None
@@ -188,6 +196,8 @@ class Life:
         if self.dismissed or self.over:
             return
         self.dismissed = True
+        if self.ending:
+            self.slot.closing(comes_back=self._comes_back(SHUTDOWN))
         grace = self.slot.spec.terms.grace
         if grace < float("inf"):
             timer = self.surroundings.timers.call_later(grace, self.kill)
@@ -215,10 +225,22 @@ class Life:
         self._cancelled = True
         if self._scope is not None:
             self._scope.cancel()
-        if not self.over:
-            patience = self.slot.spec.terms.hook_timeout + STUCK_AFTER
-            timer = self.surroundings.timers.call_later(patience, self._report_stuck)
-            self.over.then(timer.cancel)
+        self._expect_end()
+
+    def _expect_end(self) -> None:
+        """Report it as stuck if it goes on for longer than its hook may; from now on."""
+        patience = self.slot.spec.terms.hook_timeout + STUCK_AFTER
+        if self.over or patience == float("inf"):  # a supervisor waits for its children
+            return
+        if self._patience is None:
+            self.over.then(self._forget_patience)
+        else:
+            self._patience.cancel()
+        self._patience = self.surroundings.timers.call_later(patience, self._report_stuck)
+
+    def _forget_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
 
     @property
     def goes_on(self) -> bool:
@@ -236,6 +258,9 @@ class Life:
 
     def started(self) -> None:
         """Acknowledge the start."""
+        self._initialised = True
+        if self.stopping is not None and self.stopping.abnormal:
+            return  # too late: whoever waited for it has been told
         self.acknowledged = True
         self.started_at = self.surroundings.clock()
         self.settled.happen()
@@ -322,6 +347,7 @@ class Life:
         if self._cancelled:
             await _absorb_cancellation()
         if self._helpers or self._on_stop is not None:
+            self._expect_end()
             reason = await self._guard(partial(self._wind_up, reason), reason)
         self.reason = reason
 
@@ -375,7 +401,7 @@ class Life:
     @property
     def _on_stop(self) -> Callable[[Exit], Awaitable[None]] | None:
         """The hook that is to run, if any."""
-        if self.body is None or not self.acknowledged or self._brutal:
+        if self.body is None or not self._initialised or self._brutal:
             return None
         return self.body.on_stop
 
@@ -390,7 +416,7 @@ class Life:
             return reason
         with anyio.move_on_after(self.slot.spec.terms.hook_timeout) as self._hook:
             await on_stop(reason)
-        return KILLED if self._hook.cancelled_caught else reason
+        return KILLED if self._hook.cancel_called else reason
 
     async def _end_helpers(self) -> None:
         assert self._helpers is not None
@@ -444,6 +470,7 @@ class Life:
         slot, reason, owner = self.slot, self.reason, self.slot.owner
         assert owner is not None
         slot.last_exit = reason
+        self.ended_at = self.surroundings.clock()
         self._release(reason)
         if self.passivating and not reason.abnormal and not self.dismissed:
             slot.doze()

@@ -87,6 +87,8 @@ class PoolSupervision:
 
         None of them comes back.
         """
+        for slot in list(self._waits):
+            self._forget(slot)
         lives = [slot.life for slot in self._slots.values() if slot.life is not None]
         for life in lives:
             life.stop()
@@ -94,8 +96,6 @@ class PoolSupervision:
             await life.over.wait()
 
     async def _end_children(self) -> None:
-        for slot in list(self._waits):
-            self._forget(slot)
         await self.stop_children()
         for slot in list(self._passive.values()):
             slot.vacate()

@@ -1,6 +1,6 @@
 """The registry of one system: from specs to places."""
 
-from .errors import NotFound
+from .errors import ChildStands, NotFound
 from .slot import Slot
 
 
@@ -31,6 +31,17 @@ class Registry:
         except KeyError:
             raise NotFound(name) from None
 
-    def forget(self, slot: Slot) -> None:
+    def release(self, spec: object) -> None:
+        """Let a spec be started at another place; its actor must have ended for good.
+
+        Raises:
+            ChildStands: It has not.
+        """
+        slot = self._places.get(spec)
+        if slot is not None and not slot.gone:
+            raise ChildStands(slot.path, slot.state, "a spec is the key to one actor")
+        self._places.pop(spec, None)
+
+    def forget(self, spec: object) -> None:
         """Forget a child that was deleted."""
-        self._places.pop(slot.spec, None)
+        self._places.pop(spec, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import copy_context
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -12,7 +12,14 @@ import anyio
 
 from .ask import Answer
 from .backend import Nursery, Waiter, open_nursery, persist
-from .errors import ActorStopped, ChildStands, NotHandled, RestartLimitReached, StartFailed
+from .errors import (
+    ActorStopped,
+    ChildStands,
+    NotFound,
+    NotHandled,
+    RestartLimitReached,
+    StartFailed,
+)
 from .events import GaveUp
 from .exit import Exit
 from .life import Life, Spec
@@ -116,6 +123,7 @@ class Supervision:
     def _declare(self, spec: Spec) -> Slot:
         path, surroundings = f"{self._life.slot.path}/{spec.name}", self._life.surroundings
         slot = surroundings.registry.declare(Slot(path, spec, surroundings))
+        slot.attempts, slot.restarted_at = 0, ()
         self._slots.append(slot)
         return slot
 
@@ -211,7 +219,7 @@ class Supervision:
         assert backoff is not None
         assert life is not None
         now = self._life.surroundings.clock()
-        ran = now - life.started_at if life.acknowledged else 0.0
+        ran = life.ended_at - life.started_at if life.acknowledged else 0.0
         slot.attempts = backoff.attempts_after(slot.attempts, ran)
         if backoff.exhausted(slot.attempts):
             self._give_up(slot, slot.attempts, None, slot.restarted_at)
@@ -288,8 +296,6 @@ class Supervision:
 
     async def start_child(self, spec: Spec) -> Slot:
         """Start one more child, after the others; it is gone with this incarnation."""
-        if any(slot.spec.name == spec.name for slot in self._slots):
-            raise ChildStands(f"{self._life.slot.path}/{spec.name}", "there", "name the other one")
         await self._call(lambda: self._start_new(spec))
         return self._life.surroundings.registry.find(spec, spec.name)
 
@@ -333,11 +339,16 @@ class Supervision:
         self._calls.clear()
 
     async def _start_new(self, spec: Spec) -> None:
+        if any(slot.spec.name == spec.name for slot in self._slots):
+            raise ChildStands(f"{self._life.slot.path}/{spec.name}", "there", "name the other one")
+        for each in (spec, *specs_below(spec)):
+            self._life.surroundings.registry.release(each)
         slot = self._declare(spec)
         try:
             await self._start(slot)
         except StartFailed:
             self._slots.remove(slot)
+            self._life.surroundings.registry.forget(spec)
             raise
 
     async def _terminate(self, slot: Slot) -> None:
@@ -356,10 +367,12 @@ class Supervision:
 
     async def _restart_stopped(self, slot: Slot) -> None:
         if slot not in self._slots:
-            raise ActorStopped(slot.path)
+            raise NotFound(slot.path)
         if slot in self._waits:
             self._forget_wait(slot)
             await self._restart_group(slot)
+            if slot.state == "waiting":
+                raise StartFailed(slot.path, f"{slot.last_exit}; it goes on waiting")
             return
         if slot.state not in ("stopped", "waiting", "passive"):
             raise ChildStands(slot.path, slot.state, "terminate it first, or let it be")
@@ -368,9 +381,21 @@ class Supervision:
 
     async def _delete(self, slot: Slot) -> None:
         if slot not in self._slots:
-            raise ActorStopped(slot.path)
+            raise NotFound(slot.path)
         if slot.state not in ("stopped", "waiting", "passive"):
             raise ChildStands(slot.path, slot.state, "terminate it before you delete it")
         self._let_rest(slot)
         self._slots.remove(slot)
-        self._life.surroundings.registry.forget(slot)
+        self._forget(slot.spec)
+
+    def _forget(self, spec: Spec) -> None:
+        for each in (spec, *specs_below(spec)):
+            self._life.surroundings.registry.forget(each)
+
+
+def specs_below(spec: Spec) -> Iterator[Spec]:
+    """Yield all that stands below a spec in the tree."""
+    children: Sequence[Spec] = getattr(spec, "children", ())
+    for child in children:
+        yield child
+        yield from specs_below(child)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias, get_args
 
 from .backoff import Backoff
@@ -11,7 +11,7 @@ from .dynamic import Pool
 from .life import Life, Spec
 from .policy import Policy, part_of_path
 from .restart import Restart, RestartLimit, Strategy
-from .supervision import Supervision
+from .supervision import Supervision, specs_below
 
 Supervisable: TypeAlias = "Child[Any] | Pool | Supervisor"
 """What can stand under a supervisor."""
@@ -63,9 +63,13 @@ class Supervisor:
         self.strategy: Strategy = strategy
         self.limit = RestartLimit(max_restarts, period)
         self.terms = Policy(
-            restart=restart, backoff=backoff, grace=float("inf"), start_timeout=float("inf")
+            restart=restart,
+            backoff=backoff,
+            grace=float("inf"),
+            start_timeout=float("inf"),
+            hook_timeout=float("inf"),
         )
-        _check_keys(list(specs(self)))
+        _check_keys(list(specs_below(self)))
 
     def embody(self, life: Life) -> Supervision:
         """Make the body of a new incarnation."""
@@ -80,13 +84,6 @@ def check_kind(supervisor: str, child: object) -> None:
             f"supervisor {supervisor!r} cannot start {child!r}; give it `Child({actor})`, "
             f"or a Dynamic, a Pool or another Supervisor"
         )
-
-
-def specs(branch: Spec) -> Iterator[Spec]:
-    """Yield all that stands below a spec."""
-    for child in branch.children if isinstance(branch, Supervisor) else ():
-        yield child
-        yield from specs(child)
 
 
 def _check_names(supervisor: str, children: Sequence[Spec]) -> None:

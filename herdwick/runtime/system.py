@@ -17,7 +17,7 @@ import anyio
 from .backend import Clock, Nursery, current_clock, open_nursery, persist
 from .child import Child
 from .dynamic import Dynamic, Pool
-from .errors import ActorStopped, NotFound
+from .errors import ActorStopped, NotFound, RestartLimitReached
 from .events import Events, Stuck
 from .exit import Exit
 from .letters import DeadLetters
@@ -76,7 +76,7 @@ class System:
     Args:
         root: The supervisor at the top.
         stop_timeout: Seconds that the whole stop may take before all that still lives is
-            cancelled at once, whatever grace it has left.
+            cancelled at once, whatever grace it has left. Stop hooks keep their own deadlines.
         on_stuck: What follows when an actor swallows its cancellation and goes on. wait: a
             `Stuck` event, and the stop waits for it; exit: the process ends at once, with 70.
         events: The stream to emit on, for those who subscribe before the start.
@@ -287,7 +287,7 @@ class System:
 
         Raises:
             ChildStands: It runs.
-            StartFailed: Its start failed; it stays stopped.
+            StartFailed: Its start failed; it stays stopped, or goes on waiting.
             NotFound: Nobody knows it.
             ActorStopped: Its supervisor has ended.
         """
@@ -382,8 +382,8 @@ class System:
             self._fail(error)
 
     def _root_ended(self, life: Life) -> None:
-        if life.stopping is None and life.acknowledged and life.reason != Exit("normal"):
-            assert life.error is not None
+        gave_up = isinstance(life.error, RestartLimitReached)  # a stop at once does not hide it
+        if life.error is not None and life.acknowledged and (gave_up or life.stopping is None):
             self._fail(life.error)
 
     def _fail(self, error: BaseException) -> None:
@@ -416,8 +416,10 @@ class System:
 
     def _cut(self) -> None:
         """Cancel all that still lives; the supervisors end with what they have."""
-        for slot in _leaves(self._slot):
-            if slot.life is not None:
+        for slot in list(_all(self._slot)):
+            if slot.life is not None and children_of(slot):
+                slot.life.stop()  # or it would bring back what is killed below it
+            elif slot.life is not None:
                 slot.life.kill()
 
 
@@ -442,9 +444,7 @@ class _Top:
     restart = delete = terminate
 
 
-def _leaves(slot: Slot) -> Iterator[Slot]:
-    below = children_of(slot)
-    if not below:
-        yield slot
-    for child in below:
-        yield from _leaves(child)
+def _all(slot: Slot) -> Iterator[Slot]:
+    yield slot
+    for child in children_of(slot):
+        yield from _all(child)
