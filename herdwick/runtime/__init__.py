@@ -38,6 +38,7 @@ from .errors import (
     Restarting,
     RestartLimitReached,
     StartFailed,
+    TooManyChildren,
     Unanswered,
 )
 from .events import DeadLetter, Event, Events, Exited, Fate, GaveUp, Restarted, Started, Stuck
@@ -137,6 +138,7 @@ __all__ = [
     "System",
     "Timer",
     "Timers",
+    "TooManyChildren",
     "Unanswered",
     "Waiter",
     "Waiters",

@@ -19,6 +19,7 @@ from .ref import Ref
 
 if TYPE_CHECKING:
     from .life import Life
+    from .system import System
 
 M = TypeVar("M", default=Never)
 R = TypeVar("R")
@@ -53,8 +54,16 @@ class Context(Generic[M]):
         """1 for the first life, and one more with each restart."""
         return self._life.slot.incarnation
 
+    @property
+    def system(self) -> System:
+        """The tree that the actor lives in, to find others, or to start them."""
+        return self._life.surroundings.system
+
     def stop(self, detail: object = None, /) -> None:
-        """End the actor after the message that it handles now."""
+        """End the actor after the message that it handles now.
+
+        The reason is `normal`; with a detail it is `shutdown (detail)`.
+        """
         reason = NORMAL if detail is None else Exit("shutdown", str(detail))
         self._life.leave(reason)
 
@@ -186,7 +195,11 @@ class Actor(Generic[M]):
         """Prepare; the supervisor waits for it, and an error is a failed start."""
 
     async def on_stop(self, reason: Exit) -> None:
-        """Clean up after the last message, shielded from cancellation, within 5 s."""
+        """Clean up after the last message, shielded from cancellation.
+
+        It has the policy's `hook_timeout`, 5 s, and is then cancelled. It does not run where the
+        start was not complete.
+        """
 
     async def on_down(self, down: Down) -> None:
         """Take note that an actor which was monitored has ended."""

@@ -14,6 +14,7 @@ AskError
 └── Deadlock                   it waits, itself or through others, for the asker
 Rejected                       it answered: no
 StartFailed                    a child did not start
+└── TooManyChildren            for its pool has as many as it may
 RestartLimitReached            a child kept failing, so its supervisor gave up
 ChildStands                    an order does not fit the state of a child
 ForeignCancellation            somebody else than its supervisor cancelled an actor
@@ -137,6 +138,13 @@ class StartFailed(RuntimeError):
         super().__init__(f"{child} did not start: {reason}")
         self.child = child
         self.reason = reason
+
+
+class TooManyChildren(StartFailed):
+    """A pool has as many children as it may."""
+
+    def __init__(self, child: str, children: int) -> None:
+        super().__init__(child, f"there are {children} children already")
 
 
 class RestartLimitReached(RuntimeError):

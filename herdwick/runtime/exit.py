@@ -10,7 +10,8 @@ Kind: TypeAlias = Literal["normal", "shutdown", "crash", "killed", "noproc"]
 class Exit(msgspec.Struct, frozen=True):
     """Why an actor ended; the exit reason of OTP, as data that can be sent and logged.
 
-    `normal`: it stopped itself, or its function returned. `shutdown`: it was asked to stop.
+    `normal`: it stopped itself, or its function returned. `shutdown`: it was asked to stop, was
+    idle, or stopped itself with a detail.
     `crash`: an error left it. `killed`: it did not stop within its grace. `noproc`: there was
     none to begin with; only others ever see it.
     """

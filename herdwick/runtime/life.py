@@ -127,6 +127,7 @@ class Life:
         "over",
         "passivating",
         "reason",
+        "restarts",
         "settled",
         "slot",
         "started_at",
@@ -158,6 +159,8 @@ class Life:
         """Whether its supervisor has asked for the stop."""
         self.comeback: bool | None = None
         """Whether its supervisor wants another life after its stop, or its failed start."""
+        self.restarts = False
+        """Whether it follows one that has ended, and not of its own accord."""
         self.passivating = False
         """Whether it stops because nobody needs it now."""
         self.task: object = None
@@ -265,6 +268,8 @@ class Life:
         self.started_at = self.surroundings.clock()
         self.settled.happen()
         self.surroundings.events.started(self.slot.path, self.slot.incarnation)
+        if self.restarts:
+            self.slot.restarted()
         idle = self.slot.spec.terms.idle_timeout
         if idle is not None:
             self.slot.since = self.started_at

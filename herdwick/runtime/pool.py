@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from contextvars import Context, copy_context
 from functools import partial
 from itertools import count
-from typing import Protocol
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
+import anyio.lowlevel
+
 from .backend import Nursery, Once, open_nursery, persist
-from .errors import ActorStopped, ChildStands, NotHandled, RestartLimitReached, StartFailed
+from .errors import (
+    ActorStopped,
+    ChildStands,
+    NotHandled,
+    RestartLimitReached,
+    StartFailed,
+    TooManyChildren,
+)
 from .events import GaveUp
 from .exit import Exit
 from .life import Life, Spec
 from .restart import RestartLimit, wants_restart
 from .slot import Slot
 from .timers import Timer
+
+STOP_AT_ONCE: Final = 64
 
 
 class PoolSpec(Spec, Protocol):
@@ -90,8 +101,11 @@ class PoolSupervision:
         for slot in list(self._waits):
             self._forget(slot)
         lives = [slot.life for slot in self._slots.values() if slot.life is not None]
-        for life in lives:
+        for number, life in enumerate(lives, 1):
             life.stop()
+            if not number % STOP_AT_ONCE:
+                # Or the graces of very many would pass before the last of them had a turn.
+                await anyio.lowlevel.checkpoint()
         for life in lives:
             await life.over.wait()
 
@@ -106,10 +120,10 @@ class PoolSupervision:
         """Give the name of the next child that has none of its own: a number."""
         return next(name for number in self._numbers if (name := f"{number}") not in self._slots)
 
-    def name_for(self, key: tuple[Hashable, ...]) -> str:
+    def name_for(self, arguments: Sequence[object]) -> str:
         """Give the name of a child that is known by its arguments: their text, if it serves."""
-        plain = all(isinstance(part, str | int) for part in key)
-        name = ",".join(str(part) for part in key)
+        plain = all(isinstance(argument, str | int) for argument in arguments)
+        name = ",".join(str(argument) for argument in arguments)
         serves = plain and name and len(name) <= 100 and "/" not in name and name.isprintable()
         return name if serves and name not in self._slots else self.next_name()
 
@@ -118,12 +132,13 @@ class PoolSupervision:
 
         Raises:
             ActorStopped: The supervisor is stopping.
-            StartFailed: It has as many children as it may, or one of that name.
+            TooManyChildren: It has as many as it may.
+            StartFailed: It has one of that name.
         """
         path = f"{self._life.slot.path}/{spec.name}"
         nursery = self._open_nursery()
         if len(self._slots) == self._spec.max_children:
-            raise StartFailed(path, f"there are {self._spec.max_children} children already")
+            raise TooManyChildren(path, len(self._slots))
         if spec.name in self._slots or spec.name in self._passive:
             raise StartFailed(path, "there is one of that name already")
         slot = Slot(path, spec, self._life.surroundings)
@@ -229,8 +244,8 @@ class PoolSupervision:
         if wait is not None:
             wait.cancel()
         if self._nursery is not None and slot.life is life:
-            slot.begin(self._nursery, self._context.copy(), self, comeback=True)
-            slot.restarted()
+            context = self._context.copy()
+            slot.begin(self._nursery, context, self, comeback=True, restarts=True)
 
     def _tell_if_given_up(self, life: Life) -> None:
         """Say that a child stays down that its policy would have brought back."""

@@ -129,11 +129,18 @@ class Slot:
             self.gone = Once()
 
     def begin(
-        self, nursery: Nursery, context: Context, owner: Owner, *, comeback: bool | None = None
+        self,
+        nursery: Nursery,
+        context: Context,
+        owner: Owner,
+        *,
+        comeback: bool | None = None,
+        restarts: bool = False,
     ) -> Life:
         """Start a new incarnation; the one before must be over.
 
-        `comeback`: whether another one is to follow should the start fail.
+        `comeback`: whether another one is to follow should the start fail. `restarts`: whether,
+        should it succeed, it counts as a restart.
         """
         self.reopen()
         self.owner = owner
@@ -141,7 +148,7 @@ class Slot:
         self._away = None
         self.mailbox.reopen()
         self.life = life = Life(self, nursery, self._surroundings)
-        life.comeback = comeback
+        life.comeback, life.restarts = comeback, restarts
         life.spawn(context)
         return life
 

@@ -204,7 +204,7 @@ class Supervision:
     async def _bring_back(self, slot: Slot) -> None:
         """Start a passive child, which is no restart; from the first failure on, it is one."""
         try:
-            await self._start(slot, again=True)
+            await self._start(slot, comeback=True)
         except StartFailed:
             self._restart_soon(slot)
 
@@ -266,15 +266,15 @@ class Supervision:
 
     async def _start_again(self, slot: Slot) -> bool:
         try:
-            await self._start(slot, again=True)
+            await self._start(slot, comeback=True, restarts=True)
         except StartFailed:
             return False
-        slot.restarted()
         return True
 
-    async def _start(self, slot: Slot, *, again: bool = False) -> None:
+    async def _start(self, slot: Slot, *, comeback: bool = False, restarts: bool = False) -> None:
         assert self._nursery is not None
-        life = slot.begin(self._nursery, copy_context(), self, comeback=again)
+        context = copy_context()
+        life = slot.begin(self._nursery, context, self, comeback=comeback, restarts=restarts)
         await life.settled.wait()
         if life.acknowledged:
             life.comeback = None
@@ -376,8 +376,7 @@ class Supervision:
             return
         if slot.state not in ("stopped", "waiting", "passive"):
             raise ChildStands(slot.path, slot.state, "terminate it first, or let it be")
-        await self._start(slot)
-        slot.restarted()
+        await self._start(slot, restarts=True)
 
     async def _delete(self, slot: Slot) -> None:
         if slot not in self._slots:

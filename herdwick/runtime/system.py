@@ -60,6 +60,7 @@ class Surroundings:
     letters: DeadLetters
     registry: Registry
     random: Callable[[], float]
+    system: System
     fatal: Callable[[BaseException], None]
     """End the whole system, and raise this in its host."""
     stuck: Callable[[Stuck], None]
@@ -208,12 +209,13 @@ class System:
             pool = self.pool(children)
             slot = pool.find(key)
             if slot is None:
-                child = children.child(pool.name_for(key), *args, **kwargs)
-                slot = pool.spawn(child, key=key)
-            if slot.ends:
+                name = pool.name_for((*args, *kwargs.values()))
+                slot = pool.spawn(children.child(name, *args, **kwargs), key=key)
+                await started(slot)
+            elif slot.ends:
                 await slot.gone.wait()
                 continue
-            if slot.state == "starting":
+            elif slot.state == "starting":
                 await started(slot)
             return cast("Ref[Q]", slot.ref())
 
@@ -297,6 +299,8 @@ class System:
     async def delete_child(self, child: Supervisable | Ref[Never], /) -> None:
         """Let a supervisor forget a child that is stopped (OTP: delete_child/2).
 
+        One that waits for its backoff, or is passive, is forgotten as well.
+
         Raises:
             ChildStands: It runs; terminate it first.
             NotFound: Nobody knows it.
@@ -334,6 +338,7 @@ class System:
             letters=DeadLetters(clock, self.events),
             registry=Registry(),
             random=self._random,
+            system=self,
             fatal=self._fail,
             stuck=self._report_stuck,
         )

@@ -167,9 +167,10 @@ def _lines(node: Node, first: str, rest: str) -> Iterator[str]:
 def _line(node: Node) -> str:
     facts: list[str] = [] if node.state == "running" else [node.state]
     if node.restarts:
-        facts.append(f"{node.restarts} restarts, the last after {node.last_exit}")
+        often = "once" if node.restarts == 1 else f"{node.restarts} times"
+        facts.append(f"restarted {often}, last after {node.last_exit}")
     if node.mailbox:
-        facts.append(f"{node.mailbox} waiting")
+        facts.append(f"{node.mailbox} in the mailbox")
     if node.current is not None:
         facts.append(f"{node.current} for {node.since:.3g} s")
     return f"{node.name}  {'; '.join(facts)}".rstrip()

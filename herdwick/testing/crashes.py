@@ -20,6 +20,8 @@ from herdwick.runtime import (
     slot_of,
 )
 
+from .clock import settle
+
 ASKED_FOR: Final = "(the test asked for this crash)"
 SHOWN: Final = 5
 """Crashes that an error tells of; a loop of them fills no screens."""
@@ -80,9 +82,9 @@ class UnexpectedCrash(AssertionError):
 async def crash(ref: Ref[Never], error: BaseException, *, timeout: float = 10.0) -> None:
     """Crash an actor with `error`, as if what it does now had raised it.
 
-    Returns when the incarnation is completely gone, its stop hook included, and the next one has
-    started, if there is to be one. What waits in its mailbox fares as in any crash: a message
-    that must have been handled before is best asked.
+    Returns when the incarnation is completely gone, its stop hook included, the next one has
+    started, if there is to be one, and all have settled, those of its group too. What waits in
+    its mailbox fares as in any crash: a message that must have been handled before is best asked.
 
     Raises:
         ActorStopped: It does not run.
@@ -105,6 +107,7 @@ async def crash(ref: Ref[Never], error: BaseException, *, timeout: float = 10.0)
         with anyio.move_on_after(timeout):
             await life.over.wait()
             await _back_or_gone(slot, back)
+            await settle()
             return
         raise StillDown(ref.path, slot.state, timeout)
     finally:

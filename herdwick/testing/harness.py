@@ -64,11 +64,16 @@ class Harness:
             async with Harness(counter) as harness:
                 yield harness
 
+    Args:
+        children: What runs besides, from the start.
+        random: The chance in the backoffs, from 0 up to 1; 0 where nothing else is said, so that
+            they wait for exactly as long as they say.
+
     Raises:
         StartFailed: A child did not start; those before it have been stopped again.
     """
 
-    def __init__(self, *children: Supervisable) -> None:
+    def __init__(self, *children: Supervisable, random: Callable[[], float] = float) -> None:
         self.events: list[Event] = []
         """All that has happened to the actors, from the first start on."""
         self._spawned = Pool("spawned", max_restarts=MAX_RESTARTS)
@@ -82,7 +87,7 @@ class Harness:
         events = Events()
         events.subscribe(self.events.append)
         events.subscribe(self._crashes.see)
-        self.system = System(root, events=events)
+        self.system = System(root, events=events, random=random)
         """The system itself, for all that it offers beside."""
 
     async def __aenter__(self) -> Self:
@@ -120,19 +125,13 @@ class Harness:
 
     # ------------------------------------------------------------------ actors
 
-    @overload
-    async def spawn(
-        self, factory: Callable[P, Actor[M]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Ref[M]: ...
-    @overload
     async def spawn(
         self,
-        factory: Callable[Concatenate[Context[M], P], Awaitable[None]],
+        factory: Callable[P, Actor[M]] | Callable[Concatenate[Context[M], P], Awaitable[None]],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> Ref[M]: ...
-    async def spawn(self, factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Ref[Any]:
+    ) -> Ref[M]:
         """Start an actor, as `Child(factory, …)` would make it, and wait until it is ready.
 
         It comes back after a crash, 10 times within 5 s, and not when it stops itself; `start`
@@ -141,7 +140,7 @@ class Harness:
         Raises:
             StartFailed: It did not start.
         """
-        child: Child[Any] = Child(factory, *args, **kwargs).policy(restart="transient")
+        child = Child(factory, *args, **kwargs).policy(restart="transient")
         return await self.start(child.named(self._free_name(child.name)))
 
     async def start(self, child: Child[M], /) -> Ref[M]:

@@ -18,7 +18,7 @@ General layout, from the bottom:
 
 from herdwick.actors import IllegalCloseCode, InvalidText
 
-from .application import Application, NotRunning
+from .application import Application
 from .asgi_types import ASGIApp, ASGIReceive, ASGISend, Scope
 from .auth import AuthNotConfigured
 from .binding import BindingError
@@ -28,6 +28,7 @@ from .errors import (
     ConcurrentReceive,
     InvalidMessage,
     InvalidWebSocketStateError,
+    NotRunning,
     UnexpectedMessage,
     WebSocketDisconnectError,
     WebSocketError,

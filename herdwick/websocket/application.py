@@ -25,6 +25,7 @@ from herdwick.runtime import (
     Event,
     Events,
     GaveUp,
+    OnStuck,
     Pool,
     PoolSupervision,
     Ref,
@@ -37,6 +38,7 @@ from .asgi import drive
 from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
 from .binding import Handler, describe
 from .dispatch import Dispatcher, ExceptionHandler
+from .errors import NotRunning
 from .files import StaticFiles
 from .http import HTTPError
 from .limits import Limits
@@ -56,16 +58,6 @@ L = TypeVar("L", bound=Lifespan)
 logger: Final = logging.getLogger("herdwick")
 
 
-class NotRunning(RuntimeError):
-    """Something needs the application's actors, and they have not been started."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the application is not running: it got no lifespan event; where it is mounted, put "
-            "`async with app.running():` into the lifespan of the host"
-        )
-
-
 class Application(Routes):
     """What a project is made of: routes, middlewares, auth, and a tree of actors.
 
@@ -78,6 +70,8 @@ class Application(Routes):
         require_origin: Refuse WebSockets without an Origin, which only browsers send.
         limits: What one peer may use, and how long it may take.
         debug: Tell clients the errors of handlers; never on a public server.
+        stop_timeout: Seconds that the stop of all actors may take, as in `System`.
+        on_stuck: What follows when an actor cannot be ended, as in `System`.
     """
 
     def __init__(
@@ -87,6 +81,8 @@ class Application(Routes):
         require_origin: bool = False,
         limits: Limits | None = None,
         debug: bool = False,
+        stop_timeout: float = 30.0,
+        on_stuck: OnStuck = "wait",
     ) -> None:
         self.limits = limits or Limits()
         self.debug = debug
@@ -110,6 +106,9 @@ class Application(Routes):
         self._lifespans: list[Lifespan] = []
         self._actors = Supervisor("services")
         self._connections = Pool("connections")
+        self._new_system = partial(
+            System, events=self.events, stop_timeout=stop_timeout, on_stuck=on_stuck
+        )
         self._system: System | None = None
         self._draining = False
         self._gave_up = False
@@ -213,11 +212,10 @@ class Application(Routes):
             raise RuntimeError("the application runs already; one loop at a time")
         self._start_missing = False
         self._dispatcher.guard.check(self.handlers)
-        tree = Supervisor("root", self._actors, self._connections)
+        system = self._new_system(Supervisor("root", self._actors, self._connections))
         async with AsyncExitStack() as stack:
             for lifespan in self._lifespans:
                 await stack.enter_async_context(asynccontextmanager(lifespan)())
-            system = System(tree, events=self.events)
             self._draining = self._gave_up = False
             self._system = system
             stack.callback(self._stopped)

@@ -9,10 +9,11 @@ from urllib.parse import unquote
 
 from herdwick.actors import Connection, Phase
 from herdwick.routing import Match, Table
-from herdwick.runtime import AskTimeout, NotFound, NotHandled
+from herdwick.runtime import AskTimeout, NotFound, NotHandled, TooManyChildren
 
 from .auth import Guard
 from .ends import is_end, only_disconnects
+from .errors import NotRunning
 from .http import HTTPError, Response, to_response
 from .middleware import Middleware, chain
 from .mount import Mounted, Mounts, inner_scope, run_socket
@@ -148,6 +149,8 @@ def refusal_of(error: Exception, request: Request) -> HTTPError | None:
         case HTTPError():
             return error
         case NotHandled() if not isinstance(error, NotFound):  # which is the program's mistake
+            refusal = HTTPError(503, headers={"retry-after": RETRY_AFTER})
+        case TooManyChildren() | NotRunning():
             refusal = HTTPError(503, headers={"retry-after": RETRY_AFTER})
         case AskTimeout():
             refusal = HTTPError(504)

@@ -84,3 +84,13 @@ class InvalidMessage(WebSocketError, ValueError):
         super().__init__(f"the message does not decode: {detail}")
         self.detail = detail
         """What is wrong with it, and the path to where in the message."""
+
+
+class NotRunning(RuntimeError):
+    """Something needs the application's actors, and they have not been started."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the application is not running: it got no lifespan event; where it is mounted, put "
+            "`async with app.running():` into the lifespan of the host"
+        )
