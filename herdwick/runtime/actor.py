@@ -52,7 +52,7 @@ class Context(Generic[M]):
     @property
     def incarnation(self) -> int:
         """1 for the first life, and one more with each restart."""
-        return self._life.slot.incarnation
+        return self._life.incarnation
 
     @property
     def system(self) -> System:

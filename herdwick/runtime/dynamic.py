@@ -117,8 +117,8 @@ class Dynamic(Pool, Generic[P, M_contra]):
         """
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        key = (*bound.args, *bound.kwargs.items())
         try:
+            key = (*bound.args, *([frozenset(bound.kwargs.items())] if bound.kwargs else ()))
             hash(key)
         except TypeError as error:
             raise TypeError(

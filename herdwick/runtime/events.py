@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, TypeAlias
 
 from .errors import RestartLimitReached, StartFailed
@@ -87,8 +88,14 @@ class Events:
 
     def subscribe(self, call: Callable[[Event], None]) -> Callable[[], None]:
         """Call `call` with each event from now on; what this returns ends it."""
-        self._subscribers.append(call)
-        return lambda: self._subscribers.remove(call)
+        subscriber = partial(call)  # told apart from the same function subscribed once more
+        self._subscribers.append(subscriber)
+
+        def end() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return end
 
     def emit(self, event: Event) -> None:
         """Log what an operator wants to see, and tell all subscribers."""

@@ -74,6 +74,10 @@ class Owner(Protocol):
         """Tell whether another life is to follow one that ends so; changes nothing."""
         ...
 
+    def release(self, life: Life) -> None:
+        """Let go of the name of a child that has ended for good, before anybody is told."""
+        ...
+
     def ended(self, life: Life) -> None:
         """Take note that a life is completely over; called once, in the runtime's own turn."""
         ...
@@ -106,8 +110,10 @@ class Life:
         "__weakref__",
         "_brutal",
         "_cancelled",
+        "_drains",
         "_helpers",
         "_hook",
+        "_idle",
         "_initialised",
         "_monitors",
         "_nursery",
@@ -124,6 +130,7 @@ class Life:
         "dismissed",
         "ended_at",
         "error",
+        "incarnation",
         "over",
         "passivating",
         "reason",
@@ -139,6 +146,7 @@ class Life:
     def __init__(self, slot: Slot, nursery: Nursery, surroundings: Surroundings) -> None:
         self.slot = slot
         self.surroundings = surroundings
+        self.incarnation = slot.incarnation
         self.reason: Exit | None = None
         """How it ended; None while it lives."""
         self.error: BaseException | None = None
@@ -176,7 +184,9 @@ class Life:
         self._initialised = False
         self._brutal = False
         self._winding_up = False
+        self._drains = False
         self._patience: Timer | None = None
+        self._idle: Timer | None = None
         # Most actors have none of these.
         self._helpers: set[_Helper] | None = None
         self._watched: dict[Monitor, None] | None = None
@@ -200,7 +210,7 @@ class Life:
             return
         self.dismissed = True
         if self.ending:
-            self.slot.closing(comes_back=self._comes_back(SHUTDOWN))
+            self.slot.closing(comes_back=self._comes_back(SHUTDOWN), drains=self._drains)
         grace = self.slot.spec.terms.grace
         if grace < float("inf"):
             timer = self.surroundings.timers.call_later(grace, self.kill)
@@ -250,7 +260,7 @@ class Life:
         """Whether there is another message to handle, or to wait for."""
         if self.stopping is None:
             return True
-        return self.slot.spec.terms.drain and not self.slot.mailbox.empty
+        return self._drains and not self.slot.mailbox.empty
 
     @property
     def ending(self) -> bool:
@@ -267,7 +277,7 @@ class Life:
         self.acknowledged = True
         self.started_at = self.surroundings.clock()
         self.settled.happen()
-        self.surroundings.events.started(self.slot.path, self.slot.incarnation)
+        self.surroundings.events.started(self.slot.path, self.incarnation)
         if self.restarts:
             self.slot.restarted()
         idle = self.slot.spec.terms.idle_timeout
@@ -280,7 +290,9 @@ class Life:
         if self.stopping is not None or self.over:
             return
         self.stopping = reason
-        self.slot.closing(comes_back=self._comes_back(reason))
+        comes_back = self._comes_back(reason)
+        self._drains = self.slot.spec.terms.drain and not comes_back
+        self.slot.closing(comes_back=comes_back, drains=self._drains)
         if self.body is None or not self.acknowledged:
             self.cancel(reason)
         else:
@@ -304,6 +316,8 @@ class Life:
     @property
     def schedule(self) -> Schedule:
         """Its timers."""
+        if self.over:
+            raise ActorStopped(self.slot.path)
         if self._schedule is None:
             self._schedule = Schedule(self.surroundings.timers, self.slot.mailbox)
         return self._schedule
@@ -311,6 +325,8 @@ class Life:
     @property
     def monitors(self) -> Monitors:
         """The monitors that it has set."""
+        if self.over:
+            raise ActorStopped(self.slot.path)
         if self._monitors is None:
             self._monitors = Monitors(self.slot.mailbox)
         return self._monitors
@@ -340,6 +356,8 @@ class Life:
         """Let a helper go that has ended."""
         if self._helpers is not None:
             self._helpers.discard(helper)
+        if self.slot.spec.terms.idle_timeout is not None and self.slot.current is None:
+            self.slot.since = self.surroundings.clock()
 
     # ------------------------------------------------------------------ its task
 
@@ -364,7 +382,7 @@ class Life:
         """Fail the question in hand at once, and those that wait: the hook may take its time."""
         self.slot.drop_current(reason, self.error)
         if self.stopping is None or self.stopping.abnormal:
-            self.slot.closing(comes_back=self.passivating or self._comes_back(reason))
+            self.slot.closing(comes_back=self.passivating or self._comes_back(reason), drains=False)
 
     async def _guard(self, run: Callable[[], Awaitable[Exit | None]], after: Exit | None) -> Exit:
         """Run something in a shielded scope, and make a reason of however it ends.
@@ -439,11 +457,10 @@ class Life:
     def _report_stuck(self) -> None:
         tasks = [helper.task for helper in self._helpers or ()] or [self.task]
         stack = "\n".join(stack_of(task) for task in tasks)
-        self.surroundings.stuck(Stuck(self.slot.path, self.slot.incarnation, stack))
+        self.surroundings.stuck(Stuck(self.slot.path, self.incarnation, stack))
 
     def _look_again(self, delay: float) -> None:
-        timer = self.surroundings.timers.call_later(delay, self._passivate_if_idle)
-        self.over.then(timer.cancel)
+        self._idle = self.surroundings.timers.call_later(delay, self._passivate_if_idle)
 
     def _passivate_if_idle(self) -> None:
         idle = self.slot.spec.terms.idle_timeout
@@ -461,7 +478,8 @@ class Life:
     @property
     def _busy(self) -> bool:
         waits = self.slot.mailbox.awaited and self.slot.mailbox.empty
-        return not waits or any((self._helpers, self._schedule, self._monitors, self._owed))
+        owes = any(answer.wanted for answer in self._owed or ())
+        return not waits or owes or any((self._helpers, self._schedule, self._monitors))
 
     def _comes_back(self, reason: Exit) -> bool:
         assert self.slot.owner is not None
@@ -482,16 +500,19 @@ class Life:
         elif owner.comes_back(self, reason):
             slot.wait()
         else:
+            owner.release(self)
             slot.vacate()
         self.over.happen()
         for monitor in list(self._watched or ()):
             monitor.fire(reason)
-        self.surroundings.events.exited(slot.path, slot.incarnation, reason, self.error)
+        self.surroundings.events.exited(slot.path, self.incarnation, reason, self.error)
         self.settled.happen()
         owner.ended(self)
         self.body = self._scope = self._hook = self.task = None  # nothing waits for the collector
 
     def _release(self, reason: Exit) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
         if self._schedule is not None:
             self._schedule.clear()
         if self._monitors is not None:

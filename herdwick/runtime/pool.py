@@ -52,8 +52,9 @@ class PoolSupervision:
         self._life = life
         self._spec = spec
         self._slots: dict[str, Slot] = {}
-        self._keyed: dict[Hashable, Slot] = {}
-        self._passive: WeakValueDictionary[Hashable, Slot] = WeakValueDictionary()
+        self._passive: WeakValueDictionary[str, Slot] = WeakValueDictionary()
+        self._keyed: WeakValueDictionary[Hashable, Slot] = WeakValueDictionary()
+        """Those that are known by their arguments, whether they run or are passive."""
         self._waits: dict[Slot, Timer] = {}
         """Those that wait for their backoff."""
         self._log: tuple[float, ...] = ()
@@ -118,14 +119,14 @@ class PoolSupervision:
 
     def next_name(self) -> str:
         """Give the name of the next child that has none of its own: a number."""
-        return next(name for number in self._numbers if (name := f"{number}") not in self._slots)
+        return next(name for number in self._numbers if not self._taken(name := f"{number}"))
 
     def name_for(self, arguments: Sequence[object]) -> str:
         """Give the name of a child that is known by its arguments: their text, if it serves."""
         plain = all(isinstance(argument, str | int) for argument in arguments)
         name = ",".join(str(argument) for argument in arguments)
         serves = plain and name and len(name) <= 100 and "/" not in name and name.isprintable()
-        return name if serves and name not in self._slots else self.next_name()
+        return name if serves and not self._taken(name) else self.next_name()
 
     def spawn(self, spec: Spec, context: Context | None = None, key: Hashable = None) -> Slot:
         """Start a child, in a callback too; do not wait for its start.
@@ -139,7 +140,7 @@ class PoolSupervision:
         nursery = self._open_nursery()
         if len(self._slots) == self._spec.max_children:
             raise TooManyChildren(path, len(self._slots))
-        if spec.name in self._slots or spec.name in self._passive:
+        if self._taken(spec.name):
             raise StartFailed(path, "there is one of that name already")
         slot = Slot(path, spec, self._life.surroundings)
         slot.key = key
@@ -149,7 +150,10 @@ class PoolSupervision:
 
     def find(self, key: Hashable) -> Slot | None:
         """Give the place of the child that was got by these arguments, if there is one."""
-        return self._keyed.get(key) or self._passive.get(key)
+        return self._keyed.get(key)
+
+    def _taken(self, name: str) -> bool:
+        return name in self._slots or name in self._passive
 
     def _open_nursery(self) -> Nursery:
         if self._nursery is None or self._life.stopping is not None:
@@ -166,6 +170,7 @@ class PoolSupervision:
         if wait is not None:
             wait.cancel()
         self._slots.pop(slot.spec.name, None)
+        self._passive.pop(slot.spec.name, None)
         if slot.key is not None:
             self._keyed.pop(slot.key, None)
 
@@ -184,6 +189,10 @@ class PoolSupervision:
             return False
         return not self._failed_too_often(life)
 
+    def release(self, life: Life) -> None:
+        """Let go of the name of a child that has ended for good: nobody is to find it."""
+        self._leave(life.slot)
+
     def ended(self, life: Life) -> None:
         """Decide at once: nothing here waits."""
         slot = life.slot
@@ -191,12 +200,10 @@ class PoolSupervision:
             case "waiting":
                 self._restart(slot, life)
             case "passive":
-                self._leave(slot)
-                self._passive[_name_of(slot)] = slot
+                self._passive[slot.spec.name] = self._slots.pop(slot.spec.name)
                 if not slot.mailbox.empty:
-                    self.revive(slot)
+                    self._revive_or_forget(slot)
             case _:
-                self._leave(slot)
                 self._tell_if_given_up(life)
 
     def revive(self, slot: Slot) -> None:
@@ -204,9 +211,15 @@ class PoolSupervision:
         nursery = self._open_nursery()
         if len(self._slots) == self._spec.max_children:
             raise NotHandled(f"{slot.path} is passive, and there are too many others to wake it")
-        del self._passive[_name_of(slot)]
+        del self._passive[slot.spec.name]
         self._enter(slot)
         slot.begin(nursery, self._context.copy(), self, comeback=True)
+
+    def _revive_or_forget(self, slot: Slot) -> None:
+        try:
+            self.revive(slot)
+        except ActorStopped:  # all are being stopped
+            self._forget(slot)
 
     def _failed_too_often(self, life: Life) -> bool:
         """Tell whether one more restart, now, is one too many."""
@@ -273,7 +286,6 @@ class PoolSupervision:
         """Stop a child; it does not come back."""
         life = slot.life
         if slot.state in ("waiting", "passive"):
-            self._passive.pop(_name_of(slot), None)
             self._forget(slot)
         elif life is not None:
             life.stop()
@@ -290,11 +302,6 @@ class PoolSupervision:
     async def delete(self, slot: Slot) -> None:
         """Refuse: a pool forgets its children when they have stopped."""
         raise ChildStands(slot.path, slot.state, "a pool forgets its children by itself")
-
-
-def _name_of(slot: Slot) -> Hashable:
-    """Give what a passive child is found by."""
-    return slot.spec.name if slot.key is None else slot.key
 
 
 async def started(slot: Slot) -> None:

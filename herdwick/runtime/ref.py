@@ -62,6 +62,11 @@ class Ref(Generic[M_contra]):
         """The actor's place in the tree, as `root/rooms/lobby`."""
         return self._inlet.path
 
+    @property
+    def incarnation(self) -> int:
+        """The number of the life that it leads, or has led last; 0 where there was none."""
+        return 0 if self._inlet.slot is None else self._inlet.slot.incarnation
+
     def tell(self, message: M_contra, /) -> bool:
         """Put a message into the actor's mailbox, and return whether it was taken.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .ask import Place, Question
 from .backend import Nursery, Once
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 State: TypeAlias = Literal["starting", "running", "stopping", "waiting", "stopped", "passive"]
 """waiting: it comes back, now or after its backoff; passive: it comes back when it is needed."""
 
-Away: TypeAlias = Literal["failing", "waiting", "passive"]
+Away: TypeAlias = Literal["failing", "waiting", "passive", "waking"]
 
 
 class Slot:
@@ -86,8 +86,10 @@ class Slot:
     @property
     def state(self) -> State:
         """What an operator wants to know of it first."""
-        if self._away in ("waiting", "passive"):
-            return cast(State, self._away)
+        if self._away in ("waiting", "waking"):
+            return "waiting"
+        if self._away == "passive":
+            return "passive"
         if self.life is None or self.life.over:
             return "stopped"
         if self.life.ending:
@@ -157,13 +159,13 @@ class Slot:
         self.restarts += 1
         self._surroundings.events.emit(Restarted(self.path, self.incarnation))
 
-    def closing(self, *, comes_back: bool) -> None:
+    def closing(self, *, comes_back: bool, drains: bool) -> None:
         """Take no more messages: a stop is under way."""
         if comes_back:
             self.failing()
         else:
             self.mailbox.close()
-            if not self.spec.terms.drain:
+            if not drains:
                 self._bounce(ActorStopped)
 
     def failing(self) -> None:
@@ -193,7 +195,12 @@ class Slot:
     def doze(self) -> None:
         """End, and come back as soon as somebody has something to say."""
         self._away = "passive"
+        self.mailbox.take_back(lambda signal: True)  # what its hook has set
         self.life = None
+
+    def wake(self) -> None:
+        """Be about to come back, and keep all that waits: nobody has failed."""
+        self._away = "waking"
 
     def vacate(self) -> None:
         """End for good: nothing that was said, or will be, reaches anybody."""
@@ -263,7 +270,7 @@ class Slot:
         if self._away == "passive":
             assert self.owner is not None
             self.owner.revive(self)
-        elif isinstance(item, Question):
+        elif self._away != "waking" and isinstance(item, Question):
             raise Restarting(self.path)
 
     def _overflow(self, item: object, full: MailboxFull) -> None:
@@ -282,7 +289,7 @@ class Slot:
 
     def _bounce(self, error: Callable[[str], NotHandled]) -> None:
         """Fail the questions that wait."""
-        if not len(self.mailbox):
+        if self.mailbox.empty:
             return
         kept: list[object] = []
         for item in self.mailbox.clear():

@@ -128,7 +128,7 @@ class Supervision:
         return slot
 
     async def _stop_all(self) -> None:
-        for slot in reversed(self._slots):
+        for slot in list(reversed(self._slots)):
             self._forget_wait(slot)
             await self._stop(slot, comeback=False)
             if not slot.gone:
@@ -144,25 +144,35 @@ class Supervision:
             return life.comeback is True
         return wants_restart(life.slot.spec.terms.restart, reason)
 
+    def release(self, life: Life) -> None:
+        """Forget a temporary child that has ended by itself."""
+        by_itself = life.acknowledged and not life.dismissed
+        if by_itself and life.slot.spec.terms.restart == "temporary":
+            self._slots.remove(life.slot)
+
     def ended(self, life: Life) -> None:
         """Order what follows; whoever stopped or started it himself goes on by himself."""
         slot = life.slot
         if slot.state == "passive":
             if not slot.mailbox.empty:
-                self.revive(slot)
+                self._revive_or_forget(slot)
         elif life.dismissed or not life.acknowledged:
             pass
         elif slot.state == "waiting":
             self._restart_soon(slot)
-        elif slot.spec.terms.restart == "temporary":
-            self._slots.remove(slot)
 
     def revive(self, slot: Slot) -> None:
         """Start a passive child, which is needed again."""
         if self._nursery is None:
             raise ActorStopped(slot.path)
-        slot.wait()
+        slot.wake()
         self._expect(slot, self._bring_back)
+
+    def _revive_or_forget(self, slot: Slot) -> None:
+        if self._nursery is None:  # all are being stopped
+            slot.vacate()
+        else:
+            self.revive(slot)
 
     def _restart_soon(self, slot: Slot) -> None:
         self._expect(slot, self._restart)
@@ -255,6 +265,8 @@ class Supervision:
             await self._stop(member, comeback=permanent)
             if not permanent and member in self._slots:
                 self._slots.remove(member)
+                if not member.gone:  # it was passive
+                    member.vacate()
 
     async def _restart_group(self, slot: Slot) -> None:
         """Stop what restarts with a child, and start it all in order; a failure is tried again."""

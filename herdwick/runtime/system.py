@@ -437,6 +437,9 @@ class _Top:
     def comes_back(self, life: Life, reason: Exit) -> bool:
         return False
 
+    def release(self, life: Life) -> None:
+        pass
+
     def ended(self, life: Life) -> None:
         self._root_ended(life)
 
