@@ -125,6 +125,7 @@ class Connection:
     a busy handler delays nobody.
     """
 
+    starts_idle = False
     on_stop = None
     """The handler cleans up in its own `finally`."""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context
 from functools import partial
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import anyio
 import anyio.abc
@@ -178,11 +178,20 @@ class Once:
                 self._waiting.remove(waiter.wake)
 
 
+HAPPENED: Final = Once()
+"""What needs no object of its own any more."""
+HAPPENED.happen()
+
+
 class Nursery(Protocol):
     """Where the tasks of one supervisor's children live."""
 
     def spawn(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
         """Start a task, from a callback too; `done` is called when it is completely over."""
+        ...
+
+    def spawn_soon(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
+        """Start a task, and take no step of it in the caller's turn, eager as tasks may be."""
         ...
 
 
@@ -221,6 +230,8 @@ class _TrioNursery:
 
         context.run(partial(self._tasks.start_soon, run, name=name))
 
+    spawn_soon = spawn
+
 
 class _AsyncioNursery:
     """Native tasks that their supervisor's task adopts.
@@ -240,6 +251,12 @@ class _AsyncioNursery:
         task = self._loop.create_task(main(), context=context, name=name)
         self._tasks[task] = done
         task.add_done_callback(self._callback, context=context)
+
+    def spawn_soon(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
+        if self._loop.get_task_factory() is None:
+            self.spawn(main, context, name, done)
+        else:  # it may be asyncio's eager one
+            self._loop.call_soon(self.spawn, main, context, name, done)
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         done = self._tasks.pop(task)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ActorBody:
     """A class actor's life: `on_start`, one message after another, `on_stop`."""
 
-    __slots__ = ("_actor", "_life", "_slot", "on_stop")
+    __slots__ = ("_actor", "_life", "_slot", "on_stop", "starts_idle")
 
     def __init__(self, life: Life, actor: Actor[Any]) -> None:
         self._life = life
@@ -33,13 +33,15 @@ class ActorBody:
         self.on_stop: Callable[[Exit], Awaitable[None]] | None = (
             actor.on_stop if cleans_up else None
         )
+        self.starts_idle = type(actor).on_start is Actor.on_start
         actor.ctx = Context(life, hears=type(actor).on_down is not Actor.on_down)
 
     async def live(self) -> None:
         """Handle messages until asked to stop."""
-        await self._actor.on_start()
         life, slot, mailbox = self._life, self._slot, self._slot.mailbox
-        life.started()
+        if not self.starts_idle:
+            await self._actor.on_start()
+            life.started()
         handled = 0
         while life.goes_on:
             if mailbox.empty:
@@ -81,6 +83,7 @@ class ActorBody:
 class FunctionBody:
     """A function actor's life: the function, from its call to its return."""
 
+    starts_idle = False
     on_stop = None
     """A function cleans up in its own `finally`."""
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from .backend import Waiter
 from .errors import ActorStopped, MailboxFull
@@ -18,6 +19,19 @@ class Signal:
         """What it came of, by which it can be taken back."""
         self.waits = True
         """Whether it is still in the mailbox."""
+
+
+class Sleeper(Protocol):
+    """Stands where a reader waits, and has no task yet."""
+
+    @property
+    def parked(self) -> bool:
+        """True: it waits."""
+        ...
+
+    def wake(self) -> None:
+        """Begin to read."""
+        ...
 
 
 class Mailbox:
@@ -43,7 +57,7 @@ class Mailbox:
         self._capacity = float("inf") if capacity is None else capacity
         self._items: deque[object] = deque()
         self._signals = 0
-        self._reader = Waiter()
+        self._reader: Waiter | Sleeper = Waiter()
         self._writers: deque[Waiter] | None = None
         self._closed = False
         self.high_water = 0
@@ -109,7 +123,7 @@ class Mailbox:
         while not self._items:
             if self._closed:
                 raise ActorStopped(self._owner)
-            await self._reader.wait()
+            await self.wait()
         return self.get_nowait()
 
     def get_nowait(self) -> object:
@@ -161,7 +175,18 @@ class Mailbox:
 
     def wait(self) -> Awaitable[None]:
         """Wait until something changes: a message, the end, or a `wake`."""
+        assert isinstance(self._reader, Waiter)
         return self._reader.wait()
+
+    def sleep(self, reader: Sleeper) -> None:
+        """Let the next that comes wake a reader that has no task yet; what waits does at once."""
+        self._reader = reader
+        if self._items:
+            reader.wake()
+
+    def awake(self) -> None:
+        """Let a task wait from now on."""
+        self._reader = Waiter()
 
     def wake(self) -> None:
         """Let the reader look again: something besides the messages has changed."""

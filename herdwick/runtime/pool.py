@@ -45,6 +45,7 @@ class PoolSupervision:
     memory comes back, and `get` makes new ones.
     """
 
+    starts_idle = False
     on_stop = None
     """The children have stopped before."""
 
@@ -62,7 +63,7 @@ class PoolSupervision:
         self._numbers = count(1)
         self._nursery: Nursery | None = None
         """Where new children go; None before the start and from the end on."""
-        self._context = copy_context()
+        self.context = copy_context()
         self._stop = Once()
         self._failure: RestartLimitReached | None = None
 
@@ -145,7 +146,7 @@ class PoolSupervision:
         slot = Slot(path, spec, self._life.surroundings)
         slot.key = key
         self._enter(slot)
-        slot.begin(nursery, context or self._context.copy(), self)
+        slot.begin(nursery, context, self)
         return slot
 
     def find(self, key: Hashable) -> Slot | None:
@@ -213,7 +214,7 @@ class PoolSupervision:
             raise NotHandled(f"{slot.path} is passive, and there are too many others to wake it")
         del self._passive[slot.spec.name]
         self._enter(slot)
-        slot.begin(nursery, self._context.copy(), self, comeback=True)
+        slot.begin(nursery, None, self, comeback=True)
 
     def _revive_or_forget(self, slot: Slot) -> None:
         try:
@@ -257,8 +258,7 @@ class PoolSupervision:
         if wait is not None:
             wait.cancel()
         if self._nursery is not None and slot.life is life:
-            context = self._context.copy()
-            slot.begin(self._nursery, context, self, comeback=True, restarts=True)
+            slot.begin(self._nursery, None, self, comeback=True, restarts=True)
 
     def _tell_if_given_up(self, life: Life) -> None:
         """Say that a child stays down that its policy would have brought back."""

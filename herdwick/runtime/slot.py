@@ -33,10 +33,10 @@ class Slot:
     __slots__ = (
         "__weakref__",
         "_away",
+        "_gone",
         "_surroundings",
         "attempts",
         "current",
-        "gone",
         "incarnation",
         "inlet",
         "key",
@@ -72,12 +72,18 @@ class Slot:
         self.since = 0.0
         """When the actor began, or for an `idle_timeout` ended, to handle its last message."""
         self.last_exit: Exit | None = None
-        self.gone = Once()
-        """It has ended for good."""
+        self._gone: Once | None = None
         self.inlet: Inlet | None = None
         """Where refs deliver to, if not here; a connection puts its own port here."""
         self._away: Away | None = None
         self._surroundings = surroundings
+
+    @property
+    def gone(self) -> Once:
+        """It has ended for good."""
+        if self._gone is None:
+            self._gone = Once()
+        return self._gone
 
     def ref(self) -> Ref[object]:
         """Give an address of this place."""
@@ -127,13 +133,13 @@ class Slot:
 
     def reopen(self) -> None:
         """Be there again, after it has ended for good."""
-        if self.gone:
-            self.gone = Once()
+        if self._gone:
+            self._gone = None
 
     def begin(
         self,
         nursery: Nursery,
-        context: Context,
+        context: Context | None,
         owner: Owner,
         *,
         comeback: bool | None = None,

@@ -70,10 +70,12 @@ class Supervision:
     may take long, a start or the wait for an exit, stands in one scope that a stop cancels.
     """
 
+    starts_idle = False
     on_stop = None
     """The children have stopped before."""
 
     def __init__(self, life: Life, spec: Branch) -> None:
+        self.context = copy_context()
         self._life = life
         self._spec = spec
         self._slots: list[Slot] = []
@@ -285,8 +287,7 @@ class Supervision:
 
     async def _start(self, slot: Slot, *, comeback: bool = False, restarts: bool = False) -> None:
         assert self._nursery is not None
-        context = copy_context()
-        life = slot.begin(self._nursery, context, self, comeback=comeback, restarts=restarts)
+        life = slot.begin(self._nursery, None, self, comeback=comeback, restarts=restarts)
         await life.settled.wait()
         if life.acknowledged:
             life.comeback = None

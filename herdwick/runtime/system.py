@@ -122,7 +122,7 @@ class System:
         self._start_ticking()
         self._slot = self._declare(self._root, self._root.name)
         self._body = anyio.CancelScope()
-        self._life = self._slot.begin(self._nursery, copy_context(), _Top(self._root_ended))
+        self._life = self._slot.begin(self._nursery, None, _Top(self._root_ended))
         try:
             await self._started()
         except BaseException:
@@ -433,6 +433,7 @@ class _Top:
 
     def __init__(self, root_ended: Callable[[Life], None]) -> None:
         self._root_ended = root_ended
+        self.context = copy_context()
 
     def comes_back(self, life: Life, reason: Exit) -> bool:
         return False
