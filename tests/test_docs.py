@@ -1,8 +1,9 @@
 """The documentation runs: each Python block of README.md and docs/, on both backends.
 
 The blocks of a page are one module, in order; a page that writes a file `# name.py` a second time
-begins a new one. Its `test_…` functions are run, and each application that a block calls `app` is
-started and stopped. `<!-- no-run: reason -->` before a block leaves it out. The signatures in
+begins a new one. Its `test_…` functions are run in virtual time, with the fixture `harness` where
+they ask for it; so is a module's `main`, and each application that a block calls `app` is started
+and stopped. `<!-- no-run: reason -->` before a block leaves it out. The signatures in
 docs/reference are marked `py`, and are no programs.
 """
 
@@ -12,6 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -24,6 +26,7 @@ from starlette.applications import Starlette
 
 from herdwick import Application
 from herdwick.server.command import build_parser
+from herdwick.testing import VIRTUAL_BACKENDS, Backend, Harness, virtual_backend
 from tools.reference.pages import MARK, make_pages
 from tools.reference.source import CannotWrite, check_contents
 
@@ -63,11 +66,17 @@ class Page:
         return vars(self.modules[-1])
 
     @property
-    def tests(self) -> list[Callable[[], Awaitable[None]]]:
+    def programs(self) -> list[Callable[[], Awaitable[None]]]:
+        """The programs that the page ends up with."""
+        mains = [vars(module).get("main") for module in self.modules]
+        return [main for main in mains if inspect.iscoroutinefunction(main)]
+
+    @property
+    def tests(self) -> list[Callable[..., Awaitable[None]]]:
         """The tests that the page shows."""
         defined = [item for module in self.modules for item in vars(module).items()]
         shown = [value for name, value in defined if name.startswith("test_")]
-        return [cast("Callable[[], Awaitable[None]]", each) for each in shown]
+        return [cast("Callable[..., Awaitable[None]]", each) for each in shown]
 
     def _begin_module(self) -> None:
         module = ModuleType(f"documentation_{len(self.modules)}")
@@ -109,14 +118,24 @@ def page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
     return Page(path, lambda name, module: monkeypatch.setitem(sys.modules, name, module))
 
 
+@pytest.fixture(params=VIRTUAL_BACKENDS)
+def anyio_backend(request: pytest.FixtureRequest, path: Path) -> Backend:
+    """The event loop that a page runs on; its clock jumps, but not ahead of threads."""
+    jumps_at_once = "Harness" in path.read_text()
+    return virtual_backend(request.param, patience=0.0 if jumps_at_once else 0.1)
+
+
 async def test_a_page_runs(page: Page, path: Path) -> None:
     for app in page.apps:
         async with app.running():
             assert app.ready
 
+    for program in page.programs:
+        await program()
+
     for test in page.tests:
         assert inspect.iscoroutinefunction(test), f"{test.__name__} must be async"
-        await test()
+        await run_test(test)
 
     if (drive := DRIVERS.get(name_of(path))) is not None:
         await drive(page)
@@ -187,6 +206,14 @@ def test_the_reference_has_every_option_of_the_command(
 
     assert "--reload" in options
     assert [option for option in options if f"`{option}" not in text] == []
+
+
+async def run_test(test: Callable[..., Awaitable[None]]) -> None:
+    """Run a test of a page, with the fixtures that it asks for."""
+    async with AsyncExitStack() as stack:
+        names = inspect.signature(test).parameters
+        assert set(names) <= {"harness"}, f"{test.__name__} asks for fixtures that are not there"
+        await test(**{name: await stack.enter_async_context(Harness()) for name in names})
 
 
 def is_made(path: Path) -> bool:
