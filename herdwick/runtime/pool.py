@@ -15,6 +15,7 @@ from .backend import Nursery, Once, open_nursery, persist
 from .errors import (
     ActorStopped,
     ChildStands,
+    NotFound,
     NotHandled,
     RestartLimitReached,
     StartFailed,
@@ -186,6 +187,8 @@ class PoolSupervision:
         begun = life.acknowledged or life.comeback is True
         if not begun or life.dismissed or self._nursery is None or self._life.stopping is not None:
             return False
+        if self._failure is not None:
+            return False
         if not wants_restart(life.slot.spec.terms.restart, reason):
             return False
         return not self._failed_too_often(life)
@@ -265,6 +268,7 @@ class PoolSupervision:
         reason, begun = life.reason, life.acknowledged or life.comeback is True
         assert reason is not None
         told = life.dismissed or self._nursery is None or self._life.stopping is not None
+        told = told or self._failure is not None
         if told or not begun or not wants_restart(life.slot.spec.terms.restart, reason):
             return
         slot, limit = life.slot, self._spec.limit
@@ -285,6 +289,8 @@ class PoolSupervision:
     async def terminate(self, slot: Slot) -> None:
         """Stop a child; it does not come back."""
         life = slot.life
+        if self._slots.get(slot.spec.name) is not slot and slot.state != "passive":
+            raise NotFound(slot.path)
         if slot.state in ("waiting", "passive"):
             self._forget(slot)
         elif life is not None:

@@ -168,8 +168,10 @@ class Slot:
     def closing(self, *, comes_back: bool, drains: bool) -> None:
         """Take no more messages: a stop is under way."""
         if comes_back:
+            self.mailbox.reopen()  # it may have left for good, but its group is to restart
             self.failing()
         else:
+            self._away = None
             self.mailbox.close()
             if not drains:
                 self._bounce(ActorStopped)

@@ -365,6 +365,8 @@ class Supervision:
             raise
 
     async def _terminate(self, slot: Slot) -> None:
+        if slot not in self._slots:
+            raise NotFound(slot.path)
         await self._stop(slot, comeback=False)
         self._let_rest(slot)
         if slot.spec.terms.restart == "temporary" and slot in self._slots:
@@ -374,6 +376,8 @@ class Supervision:
         """Let a child be stopped that waited to come back, and those that waited for it."""
         group_waits = slot in self._waits and self._spec.strategy != "one_for_one"
         for member in self._group(slot) if group_waits else [slot]:
+            if member is not slot and member in self._waits:
+                continue  # a restart of its own is to come
             self._forget_wait(member)
             if not member.gone and member.state in ("waiting", "passive"):
                 member.vacate()

@@ -349,7 +349,7 @@ async def test_all_crashes_that_nobody_asked_for_are_shown() -> None:
             await settle()
 
     assert len(caught.value.crashes) == 7
-    assert "number 4" in str(caught.value)
+    assert str(caught.value).count("ValueError: number") == 5
     assert "and 2 more" in str(caught.value)
     assert str(caught.value.__cause__) == "the crashes (5 sub-exceptions)"
 
