@@ -1,0 +1,1 @@
+"""Where each figure of the README comes from."""
