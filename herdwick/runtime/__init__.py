@@ -7,7 +7,8 @@ General layout, from the bottom:
     exit, monitors, letters     how they end, who hears of it, and what reached nobody
     restart, backoff, policy    what follows an end: pure decisions, and what they rest on
     actor, handlers, child      what users write: class and function actors, and their specs
-    body, schedule              what actors do, and their timers
+    body, schedule, helper      what actors do, their timers, and their helper tasks
+    roles                       what a life needs of those around it
     life, slot                  one incarnation, and the place in the tree that outlives it
     supervisor, supervision     declared children: the spec, and the loop that runs it
     dynamic, pool               children that come and go: the specs, and what runs them
@@ -44,7 +45,7 @@ from .errors import (
 from .events import DeadLetter, Event, Events, Exited, Fate, GaveUp, Restarted, Started, Stuck
 from .exit import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit
 from .handlers import on
-from .life import Body, Life, Owner, Spec
+from .life import Life
 from .mailbox import Mailbox, Signal
 from .message import Ask, Askable, Message
 from .monitors import Down, Monitor, watch
@@ -52,6 +53,7 @@ from .policy import Overflow, Policy, PolicyOptions, Queued
 from .pool import PoolSupervision
 from .ref import Inlet, Ref, slot_of
 from .restart import Restart, RestartLimit, Strategy, restart_group, wants_restart
+from .roles import Body, Owner, Spec
 from .slot import Slot, State
 from .supervisor import Supervisable, Supervisor
 from .system import OnStuck, System

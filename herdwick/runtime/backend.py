@@ -287,3 +287,15 @@ async def persist(wait: Callable[[], Awaitable[None]]) -> None:
                 cancelled = error
     if cancelled is not None:
         raise cancelled
+
+
+async def absorb_cancellation() -> None:
+    """Take what asyncio may still owe: our own cancellation, where nothing was awaited since.
+
+    Before 3.13 it outlasts its scope, and would hit the stop hook.
+    """
+    with anyio.CancelScope(shield=True):
+        try:
+            await anyio.lowlevel.checkpoint()
+        except anyio.get_cancelled_exc_class():
+            pass

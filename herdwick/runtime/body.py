@@ -17,7 +17,8 @@ from .mailbox import Signal
 from .monitors import Down
 
 if TYPE_CHECKING:
-    from .life import Body, Life
+    from .life import Life
+    from .roles import Body
 
 
 class ActorBody:

@@ -10,8 +10,9 @@ from typing_extensions import TypeVar
 
 from .actor import Actor, Context
 from .body import body_of
-from .life import Body, Life
+from .life import Life
 from .policy import Policy, PolicyOptions, part_of_path
+from .roles import Body
 
 M_contra = TypeVar("M_contra", contravariant=True)
 P = ParamSpec("P")

@@ -1,6 +1,7 @@
 """How an actor ended."""
 
-from typing import Final, Literal, TypeAlias
+from collections.abc import Iterator
+from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -52,3 +53,12 @@ def _text(error: BaseException) -> str:
         return str(error)
     except Exception:  # of the user's class: it must not hide what happened
         return "<its text cannot be told>"
+
+
+def exits_in(error: BaseException) -> Iterator[BaseException]:
+    """Find what ends the program, in groups too: on trio it may have passed a nursery."""
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        yield error
+    elif isinstance(error, BaseExceptionGroup):
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from exits_in(each)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 import anyio
-import anyio.lowlevel
 
 from .ask import Answer, Place, asker
-from .backend import HAPPENED, Nursery, Once, current_task, persist, stack_of
+from .backend import HAPPENED, Nursery, Once, absorb_cancellation, current_task, persist, stack_of
 from .errors import ActorStopped, Crashed, ForeignCancellation
 from .events import Stuck
-from .exit import KILLED, NORMAL, SHUTDOWN, Exit, crash
+from .exit import KILLED, NORMAL, SHUTDOWN, Exit, crash, exits_in
+from .helper import Helper
 from .monitors import Monitor, Monitors
-from .policy import Policy
+from .roles import Body
 from .schedule import Schedule
 from .timers import Timer
 
@@ -30,83 +30,6 @@ STUCK_AFTER: Final = 5.0
 """Seconds, beyond those of its hook, after which a cancelled actor that goes on is reported."""
 
 IDLE: Final = Exit("shutdown", "idle")
-
-
-class Body(Protocol):
-    """What an actor does in one incarnation."""
-
-    @property
-    def starts_idle(self) -> bool:
-        """Whether it does nothing at all before the first message."""
-        ...
-
-    @property
-    def on_stop(self) -> Callable[[Exit], Awaitable[None]] | None:
-        """What cleans up in the end, shielded, within a deadline; None where nothing has to."""
-        ...
-
-    async def live(self) -> None:
-        """Start, call `Life.started`, and go on until the end."""
-        ...
-
-    def stop(self) -> None:
-        """Be asked to come to an end; called in any task, once, after the start."""
-        ...
-
-
-class Spec(Protocol):
-    """What a supervisor needs to know of a child."""
-
-    @property
-    def name(self) -> str:
-        """The child's name, unique under its supervisor."""
-        ...
-
-    @property
-    def terms(self) -> Policy:
-        """How the supervisor treats it."""
-        ...
-
-    def embody(self, life: Life) -> Body:
-        """Make the body of a new incarnation; an error is a failed start."""
-        ...
-
-
-class Owner(Protocol):
-    """Who has a child: its supervisor."""
-
-    @property
-    def context(self) -> Context:
-        """What its children's tasks run in copies of."""
-        ...
-
-    def comes_back(self, life: Life, reason: Exit) -> bool:
-        """Tell whether another life is to follow one that ends so; changes nothing."""
-        ...
-
-    def release(self, life: Life) -> None:
-        """Let go of the name of a child that has ended for good, before anybody is told."""
-        ...
-
-    def ended(self, life: Life) -> None:
-        """Take note that a life is completely over; called once, in the runtime's own turn."""
-        ...
-
-    def revive(self, slot: Slot) -> None:
-        """Start a passive child, which is needed again; raises `NotHandled` where it cannot."""
-        ...
-
-    async def terminate(self, slot: Slot) -> None:
-        """Stop a child, and do not bring it back."""
-        ...
-
-    async def restart(self, slot: Slot) -> None:
-        """Start a child that is stopped."""
-        ...
-
-    async def delete(self, slot: Slot) -> None:
-        """Forget a child that is stopped."""
-        ...
 
 
 class Life:
@@ -208,7 +131,7 @@ class Life:
         self._patience: Timer | None = None
         self._idle: Timer | None = None
         # Most actors have none of these.
-        self._helpers: set[_Helper] | None = None
+        self._helpers: set[Helper] | None = None
         self._watched: dict[Monitor, None] | None = None
         self._monitors: Monitors | None = None
         self._schedule: Schedule | None = None
@@ -359,7 +282,7 @@ class Life:
         """
         if self._winding_up:
             raise ActorStopped(self.slot.path)
-        helper = _Helper(self, function, args)
+        helper = Helper(self, function, args)
         if self._helpers is None:
             self._helpers = set()
         self._helpers.add(helper)
@@ -405,7 +328,7 @@ class Life:
         monitor.watched = self._watched
         self._watched[monitor] = None
 
-    def forget(self, helper: _Helper) -> None:
+    def forget(self, helper: Helper) -> None:
         """Let a helper go that has ended."""
         if self._helpers is not None:
             self._helpers.discard(helper)
@@ -421,7 +344,7 @@ class Life:
         self._winding_up = True
         self._let_go_of_messages(reason)
         if self._cancelled:
-            await _absorb_cancellation()
+            await absorb_cancellation()
         if self._helpers or self._on_stop is not None:
             self._expect_end()
             reason = await self._guard(partial(self._wind_up, reason), reason)
@@ -473,7 +396,7 @@ class Life:
 
     def _look_for_exit(self, error: BaseException) -> None:
         if not self.slot.spec.terms.contain_exits:
-            for end in _exits(error):
+            for end in exits_in(error):
                 self.surroundings.fatal(end)
 
     @property
@@ -587,70 +510,3 @@ class Life:
             crashed = Crashed(self.slot.path, reason)
             crashed.__cause__ = self.error
             answer.fail(crashed)
-
-
-async def _absorb_cancellation() -> None:
-    """Take what asyncio may still owe: our own cancellation, where nothing was awaited since.
-
-    Before 3.13 it outlasts its scope, and would hit the stop hook.
-    """
-    with anyio.CancelScope(shield=True):
-        try:
-            await anyio.lowlevel.checkpoint()
-        except anyio.get_cancelled_exc_class():
-            pass
-
-
-def _exits(error: BaseException) -> Iterator[BaseException]:
-    """Find what ends the program, in groups too: on trio it may have passed a nursery."""
-    if isinstance(error, SystemExit | KeyboardInterrupt):
-        yield error
-    elif isinstance(error, BaseExceptionGroup):
-        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
-            yield from _exits(each)
-
-
-class _Helper:
-    """A task that belongs to a life."""
-
-    def __init__(
-        self,
-        life: Life,
-        function: Callable[..., Awaitable[object]],
-        args: tuple[object, ...],
-    ) -> None:
-        self.over = Once()
-        self._life = life
-        self._function = function
-        self._args = args
-        self._scope: anyio.CancelScope | None = None
-        self.task: object = None
-        """Its task, from its first step on."""
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        if self._scope is not None:
-            self._scope.cancel()
-
-    async def main(self) -> None:
-        self.task = current_task()
-        try:
-            with anyio.CancelScope(shield=True) as self._scope:
-                if self._cancelled:
-                    self._scope.cancel()
-                await self._function(*self._args)
-        except anyio.get_cancelled_exc_class():
-            self._cancelled_from_outside()
-        except BaseException as error:
-            self._life.fail(error)
-
-    def ended(self) -> None:
-        if self.task is None:
-            self._cancelled_from_outside()
-        self._life.forget(self)
-        self.over.happen()
-
-    def _cancelled_from_outside(self) -> None:
-        if not self._cancelled:
-            self._life.fail(ForeignCancellation(self._life.slot.path))

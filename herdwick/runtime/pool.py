@@ -23,8 +23,9 @@ from .errors import (
 )
 from .events import GaveUp
 from .exit import Exit
-from .life import Life, Spec
+from .life import Life
 from .restart import RestartLimit, wants_restart
+from .roles import Spec
 from .slot import Slot
 from .timers import Timer
 

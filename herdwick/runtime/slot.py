@@ -11,10 +11,11 @@ from .backend import Nursery, Once
 from .errors import ActorStopped, Crashed, MailboxFull, NotHandled, Restarting
 from .events import Restarted
 from .exit import NOPROC, Exit
-from .life import Life, Owner, Spec
+from .life import Life
 from .mailbox import Mailbox, Signal
 from .monitors import Monitor
 from .ref import Inlet, Ref
+from .roles import Owner, Spec
 from .timers import Timers
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias, get_args
 from .backoff import Backoff
 from .child import Child
 from .dynamic import Pool
-from .life import Life, Spec
+from .life import Life
 from .policy import Policy, part_of_path
 from .restart import Restart, RestartLimit, Strategy
+from .roles import Spec
 from .supervision import Supervision, specs_below
 
 Supervisable: TypeAlias = "Child[Any] | Pool | Supervisor"

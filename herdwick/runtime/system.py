@@ -21,10 +21,11 @@ from .errors import ActorStopped, NotFound, RestartLimitReached
 from .events import Events, Stuck
 from .exit import Exit
 from .letters import DeadLetters
-from .life import Life, Owner, Spec
+from .life import Life
 from .pool import PoolSupervision, started
 from .ref import Ref, slot_of
 from .registry import Registry
+from .roles import Owner, Spec
 from .slot import Slot
 from .supervision import Supervision
 from .supervisor import Supervisable, Supervisor, check_kind
