@@ -234,7 +234,13 @@ PAGES = (
             ),
             Group(
                 "Errors of supervision",
-                ("StartFailed", "RestartLimitReached", "ChildStands", "ForeignCancellation"),
+                (
+                    "StartFailed",
+                    "TooManyChildren",
+                    "RestartLimitReached",
+                    "ChildStands",
+                    "ForeignCancellation",
+                ),
             ),
         ),
     ),
