@@ -287,8 +287,8 @@ class PoolSupervision:
 
     # ------------------------------------------------------------------ orders from outside
 
-    async def terminate(self, slot: Slot) -> None:
-        """Stop a child; it does not come back."""
+    async def terminate(self, slot: Slot, *, kill: bool) -> None:
+        """Stop a child, or kill it; it does not come back."""
         life = slot.life
         if self._slots.get(slot.spec.name) is not slot and slot.state != "passive":
             raise NotFound(slot.path)
@@ -296,6 +296,8 @@ class PoolSupervision:
             self._forget(slot)
         elif life is not None:
             life.stop()
+            if kill:
+                life.kill(brutal=True)
             await life.over.wait()
 
     async def restart(self, slot: Slot) -> None:

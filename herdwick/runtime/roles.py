@@ -78,8 +78,8 @@ class Owner(Protocol):
         """Start a passive child, which is needed again; raises `NotHandled` where it cannot."""
         ...
 
-    async def terminate(self, slot: Slot) -> None:
-        """Stop a child, and do not bring it back."""
+    async def terminate(self, slot: Slot, *, kill: bool) -> None:
+        """Stop a child, or kill it, and do not bring it back."""
         ...
 
     async def restart(self, slot: Slot) -> None:

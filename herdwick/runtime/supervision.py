@@ -297,13 +297,15 @@ class Supervision:
             raise life.error  # the child of it that failed is already named
         raise StartFailed(slot.path, str(life.reason)) from life.error
 
-    async def _stop(self, slot: Slot, *, comeback: bool) -> None:
+    async def _stop(self, slot: Slot, *, comeback: bool, kill: bool = False) -> None:
         """Stop a child, and wait until it is completely gone."""
         life = slot.life
         if life is None or life.over:
             return
         life.comeback = comeback
         life.stop()
+        if kill:
+            life.kill(brutal=True)
         await life.over.wait()
 
     # ------------------------------------------------------------------ orders from outside
@@ -313,9 +315,9 @@ class Supervision:
         await self._call(lambda: self._start_new(spec))
         return self._life.surroundings.registry.find(spec, spec.name)
 
-    async def terminate(self, slot: Slot) -> None:
-        """Stop a child, and do not bring it back; a temporary one is forgotten."""
-        await self._call(lambda: self._terminate(slot))
+    async def terminate(self, slot: Slot, *, kill: bool) -> None:
+        """Stop a child, or kill it, and do not bring it back; a temporary one is forgotten."""
+        await self._call(lambda: self._terminate(slot, kill))
 
     async def restart(self, slot: Slot) -> None:
         """Start a child that is stopped, or waits for its backoff; this is charged to nobody."""
@@ -365,10 +367,10 @@ class Supervision:
             self._life.surroundings.registry.forget(spec)
             raise
 
-    async def _terminate(self, slot: Slot) -> None:
+    async def _terminate(self, slot: Slot, kill: bool) -> None:
         if slot not in self._slots:
             raise NotFound(slot.path)
-        await self._stop(slot, comeback=False)
+        await self._stop(slot, comeback=False, kill=kill)
         self._let_rest(slot)
         if slot.spec.terms.restart == "temporary" and slot in self._slots:
             self._slots.remove(slot)

@@ -269,19 +269,22 @@ class System:
             raise ActorStopped(supervisor.name)
         await life.body.start_child(child)
 
-    async def terminate_child(self, child: Supervisable | Ref[Never], /) -> None:
+    async def terminate_child(
+        self, child: Supervisable | Ref[Never], /, *, kill: bool = False
+    ) -> None:
         """Stop a child in order, and do not bring it back (OTP: terminate_child/2).
 
         The supervisor keeps its spec, so that `restart_child`, or a restart of its group, starts
         it again; a temporary child, and one of a pool, is forgotten. Nothing happens to one that
-        has stopped. Waits until it is completely gone.
+        has stopped. Waits until it is completely gone. With `kill` it is cancelled at once, and
+        its stop hook does not run (OTP: brutal_kill).
 
         Raises:
             NotFound: Nobody knows it.
             ActorStopped: Its supervisor has ended.
         """
         slot = self._place(child)
-        await self._owner(slot).terminate(slot)
+        await self._owner(slot).terminate(slot, kill=kill)
 
     async def restart_child(self, child: Supervisable | Ref[Never], /) -> None:
         """Start a child again that is stopped, or now where it waits (OTP: restart_child/2).
@@ -448,10 +451,13 @@ class _Top:
     def revive(self, slot: Slot) -> None:
         raise ActorStopped(slot.path)
 
-    async def terminate(self, slot: Slot) -> None:
+    async def terminate(self, slot: Slot, *, kill: bool) -> None:
         raise NotFound(slot.path)
 
-    restart = delete = terminate
+    async def restart(self, slot: Slot) -> None:
+        raise NotFound(slot.path)
+
+    delete = restart
 
 
 def _all(slot: Slot) -> Iterator[Slot]:
