@@ -81,8 +81,11 @@ class Context(Generic[M]):
         Where the message was told, not asked, nobody waits for the answer.
 
         Raises:
+            ActorStopped: The incarnation has come to its end.
             RuntimeError: It is not the message in hand, or was deferred already.
         """
+        if self._life.winding_up:
+            raise ActorStopped(self._life.slot.path)
         item = self._life.slot.current
         if isinstance(item, Signal):
             item = item.message
@@ -168,6 +171,8 @@ class Context(Generic[M]):
 
     def finish(self) -> None:
         """Be done with the message in hand, if there is one; for function actors."""
+        if self._life.winding_up:
+            return  # what is in hand now is the next life's
         item = self._life.slot.put_down()
         if isinstance(item, Question) and not answered(item, None, wants_value):
             name = type(item.message).__name__

@@ -62,7 +62,6 @@ class Life:
         "_schedule",
         "_scope",
         "_watched",
-        "_winding_up",
         "acknowledged",
         "asks",
         "body",
@@ -80,6 +79,7 @@ class Life:
         "stopping",
         "surroundings",
         "task",
+        "winding_up",
     )
 
     def __init__(self, slot: Slot, nursery: Nursery, surroundings: Surroundings) -> None:
@@ -126,7 +126,8 @@ class Life:
         """Whether it has no task yet, for it was idle from its start."""
         self._context: Context | None = None
         """What that task is to run in, if not in a copy of its supervisor's."""
-        self._winding_up = False
+        self.winding_up = False
+        """Whether it handles no more: what the mailbox holds is the next life's, or nobody's."""
         self._drains = False
         self._patience: Timer | None = None
         self._idle: Timer | None = None
@@ -227,13 +228,13 @@ class Life:
     def goes_on(self) -> bool:
         """Whether there is another message to handle, or to wait for."""
         if self.stopping is None:
-            return True
-        return self._drains and not self.slot.mailbox.empty
+            return not self.winding_up
+        return self._drains and not self.winding_up and not self.slot.mailbox.empty
 
     @property
     def ending(self) -> bool:
         """Whether it was asked to stop, or winds up."""
-        return self.stopping is not None or self._winding_up
+        return self.stopping is not None or self.winding_up
 
     # ------------------------------------------------------------------ the actor's side
 
@@ -280,7 +281,7 @@ class Life:
         Raises:
             ActorStopped: This life ends, and its helpers with it.
         """
-        if self._winding_up:
+        if self.winding_up:
             raise ActorStopped(self.slot.path)
         helper = Helper(self, function, args)
         if self._helpers is None:
@@ -341,7 +342,7 @@ class Life:
         self.task = current_task()
         asker.set(self)
         reason = await self._guard(self._live, None)
-        self._winding_up = True
+        self.winding_up = True
         self._let_go_of_messages(reason)
         if self._cancelled:
             await absorb_cancellation()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Final, Never
 
 import msgspec
 
 from .exit import Exit
 from .mailbox import Mailbox, Signal
+
+logger: Final = logging.getLogger("herdwick.runtime")
 
 if TYPE_CHECKING:
     from .ref import Ref
@@ -52,15 +55,19 @@ class Monitor:
     def fire(self, reason: Exit) -> None:
         """Tell of the end; the second time, nothing happens."""
         deliver, self._deliver = self._deliver, None
-        if deliver is not None:
+        if deliver is None:
+            return
+        try:
             deliver(Down(self.ref, reason, self.tag))
+        except Exception:  # or the end of the actor would stop half-way: nobody restarts it
+            logger.exception("who watches %s failed on its end", self.ref.path)
 
 
 def watch(ref: AnyRef, deliver: Callable[[Down], None], tag: Hashable = None) -> Monitor:
     """Call `deliver` once with the `Down` of the actor's incarnation, in the runtime's own turn.
 
     For actors there is `ctx.monitor`. Where nobody lives there now, it is called at once, with
-    the reason `noproc`.
+    the reason `noproc`. It must not block; an error in it is logged and does no harm.
     """
     monitor = Monitor(ref, deliver, tag)
     ref.watch(monitor)
