@@ -188,6 +188,8 @@ class PoolSupervision:
         begun = life.acknowledged or life.comeback is True
         if not begun or life.dismissed or self._nursery is None or self._life.stopping is not None:
             return False
+        if self._life.surroundings.doomed():
+            return False
         if self._failure is not None:
             return False
         if not wants_restart(life.slot.spec.terms.restart, reason):
@@ -261,7 +263,8 @@ class PoolSupervision:
         wait = self._waits.pop(slot, None)
         if wait is not None:
             wait.cancel()
-        if self._nursery is not None and slot.life is life:
+        doomed = self._life.surroundings.doomed()
+        if self._nursery is not None and slot.life is life and not doomed:
             slot.begin(self._nursery, None, self, comeback=True, restarts=True)
 
     def _tell_if_given_up(self, life: Life) -> None:

@@ -1,5 +1,7 @@
 """The registry of one system: from specs to places."""
 
+from collections.abc import Iterable, Mapping
+
 from .errors import ChildStands, NotFound
 from .slot import Slot
 
@@ -9,6 +11,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._places: dict[object, Slot] = {}
+        self._homes: dict[object, str] = {}
+        """The paths of specs that a supervisor has: there, and only there, it starts them again."""
 
     def __len__(self) -> int:
         return len(self._places)
@@ -18,6 +22,7 @@ class Registry:
 
         So refs stay valid when its supervisor, and not only the child, is started again.
         """
+        self._homes[slot.spec] = slot.path
         return self._places.setdefault(slot.spec, slot)
 
     def find(self, spec: object, name: str) -> Slot:
@@ -31,16 +36,26 @@ class Registry:
         except KeyError:
             raise NotFound(name) from None
 
-    def release(self, spec: object) -> None:
-        """Let a spec be started at another place; its actor must have ended for good.
+    def clear(self, paths: Mapping[object, str]) -> None:
+        """Make room for specs that are to be started at these paths.
 
         Raises:
-            ChildStands: It has not.
+            ChildStands: A supervisor has one of them somewhere else, stopped perhaps; it would
+                start it again there.
         """
-        slot = self._places.get(spec)
-        if slot is not None and not slot.gone:
-            raise ChildStands(slot.path, slot.state, "a spec is the key to one actor")
-        self._places.pop(spec, None)
+        for spec, path in paths.items():
+            home = self._homes.get(spec, path)
+            if home != path:
+                slot = self._places.get(spec)
+                state = "deleted" if slot is None else slot.state
+                raise ChildStands(home, state, "a spec is the key to one actor; make another one")
+        for spec in paths:
+            self._places.pop(spec, None)
+
+    def release(self, specs: Iterable[object]) -> None:
+        """Let specs be started at another place, for no supervisor has them any more."""
+        for spec in specs:
+            self._homes.pop(spec, None)
 
     def forget(self, spec: object) -> None:
         """Forget a child that was deleted."""

@@ -91,6 +91,11 @@ class Supervision:
         """Where new children go; None before the start and from the end on."""
 
     @property
+    def _doomed(self) -> bool:
+        """Whether the whole system is to stop: nobody comes back for a moment."""
+        return self._life.surroundings.doomed()
+
+    @property
     def slots(self) -> Sequence[Slot]:
         """The places of its children, in the order of their start."""
         return self._slots
@@ -136,12 +141,14 @@ class Supervision:
             await self._stop(slot, comeback=False)
             if not slot.gone:
                 slot.vacate()
+        for slot in self._slots:
+            self._disown(slot)
 
     # ------------------------------------------------------------------ the owner of its children
 
     def comes_back(self, life: Life, reason: Exit) -> bool:
         """Tell whether another life is to follow one that ends so."""
-        if self._nursery is None or self._life.stopping is not None:
+        if self._nursery is None or self._life.stopping is not None or self._doomed:
             return False
         if life.dismissed or not life.acknowledged:
             return life.comeback is True
@@ -151,7 +158,7 @@ class Supervision:
         """Forget a temporary child that has ended by itself."""
         by_itself = life.acknowledged and not life.dismissed
         if by_itself and life.slot.spec.terms.restart == "temporary":
-            self._slots.remove(life.slot)
+            self._drop(life.slot)
 
     def ended(self, life: Life) -> None:
         """Order what follows; whoever stopped or started it himself goes on by himself."""
@@ -190,7 +197,7 @@ class Supervision:
     async def _carry_out(
         self, slot: Slot, wait: Wait, then: Callable[[Slot], Awaitable[None]]
     ) -> None:
-        if self._waits.get(slot) is wait:
+        if self._waits.get(slot) is wait and not self._doomed:
             del self._waits[slot]
             await then(slot)
 
@@ -267,7 +274,7 @@ class Supervision:
             permanent = member.spec.terms.restart != "temporary"
             await self._stop(member, comeback=permanent)
             if not permanent and member in self._slots:
-                self._slots.remove(member)
+                self._drop(member)
                 if not member.gone:  # it was passive
                     member.vacate()
 
@@ -357,14 +364,13 @@ class Supervision:
     async def _start_new(self, spec: Spec) -> None:
         if any(slot.spec.name == spec.name for slot in self._slots):
             raise ChildStands(f"{self._life.slot.path}/{spec.name}", "there", "name the other one")
-        for each in (spec, *specs_below(spec)):
-            self._life.surroundings.registry.release(each)
+        self._life.surroundings.registry.clear(dict(_places(self._life.slot.path, spec)))
         slot = self._declare(spec)
         try:
             await self._start(slot)
         except StartFailed:
-            self._slots.remove(slot)
-            self._life.surroundings.registry.forget(spec)
+            self._drop(slot)
+            self._forget(spec)
             raise
 
     async def _terminate(self, slot: Slot, kill: bool) -> None:
@@ -373,7 +379,7 @@ class Supervision:
         await self._stop(slot, comeback=False, kill=kill)
         self._let_rest(slot)
         if slot.spec.terms.restart == "temporary" and slot in self._slots:
-            self._slots.remove(slot)
+            self._drop(slot)
 
     def _let_rest(self, slot: Slot) -> None:
         """Let a child be stopped that waited to come back, and those that waited for it."""
@@ -404,8 +410,18 @@ class Supervision:
         if slot.state not in ("stopped", "waiting", "passive"):
             raise ChildStands(slot.path, slot.state, "terminate it before you delete it")
         self._let_rest(slot)
-        self._slots.remove(slot)
+        self._drop(slot)
         self._forget(slot.spec)
+
+    def _drop(self, slot: Slot) -> None:
+        self._slots.remove(slot)
+        self._disown(slot)
+
+    def _disown(self, slot: Slot) -> None:
+        """Let a child that is gone start elsewhere, unless our own restart brings it back."""
+        if slot.spec not in self._spec.children:
+            specs = (slot.spec, *specs_below(slot.spec))
+            self._life.surroundings.registry.release(specs)
 
     def _forget(self, spec: Spec) -> None:
         for each in (spec, *specs_below(spec)):
@@ -418,3 +434,12 @@ def specs_below(spec: Spec) -> Iterator[Spec]:
     for child in children:
         yield child
         yield from specs_below(child)
+
+
+def _places(parent: str, spec: Spec) -> Iterator[tuple[Spec, str]]:
+    """Yield a spec that is to stand under a path, and all below it, with their paths."""
+    path = f"{parent}/{spec.name}"
+    yield spec, path
+    children: Sequence[Spec] = getattr(spec, "children", ())
+    for child in children:
+        yield from _places(path, child)

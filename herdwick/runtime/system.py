@@ -64,6 +64,8 @@ class Surroundings:
     system: System
     fatal: Callable[[BaseException], None]
     """End the whole system, and raise this in its host."""
+    doomed: Callable[[], bool]
+    """Whether something has ended the whole system."""
     stuck: Callable[[Stuck], None]
     """Report an actor that cannot be ended, and do what the system is to do then."""
 
@@ -128,6 +130,8 @@ class System:
             await self._started()
         except BaseException:
             await self._close()
+            if self._failure is not None:  # of a hook, perhaps, that ended the program
+                raise self._failure from None
             raise
         self._body.__enter__()
         return self
@@ -260,14 +264,18 @@ class System:
 
         Raises:
             StartFailed: Its start failed; the supervisor does not keep it.
-            ChildStands: There is a child of that name.
+            ChildStands: There is a child of that name, or the spec has a place elsewhere.
+            TypeError: It is no supervisor, but a pool; or the child is no spec.
             ActorStopped: The supervisor has ended.
         """
         check_kind(supervisor.name, child)
         life = self._place(supervisor).life
-        if life is None or not isinstance(life.body, Supervision):
+        body = None if life is None else life.body
+        if isinstance(body, PoolSupervision):
+            raise TypeError(f"{supervisor.name!r} is a pool; `start` or `spawn` start its children")
+        if not isinstance(body, Supervision):
             raise ActorStopped(supervisor.name)
-        await life.body.start_child(child)
+        await body.start_child(child)
 
     async def terminate_child(
         self, child: Supervisable | Ref[Never], /, *, kill: bool = False
@@ -344,6 +352,7 @@ class System:
             random=self._random,
             system=self,
             fatal=self._fail,
+            doomed=lambda: self._failure is not None,
             stuck=self._report_stuck,
         )
 

@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from herdwick.runtime import (
-    NotFound,
     ActorStopped,
     Child,
     Dynamic,
+    NotFound,
     Pool,
     RestartLimitReached,
     StartFailed,
