@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 import anyio
 
@@ -156,7 +156,7 @@ class Asker(Protocol):
     """An actor that asks in its own task, and handles nothing until it has its answer."""
 
     task: object
-    asks: Place | None
+    asks: tuple[Place, Answer[Any]] | None
 
     @property
     def place(self) -> Place:

@@ -101,6 +101,7 @@ class FunctionBody:
         except ActorStopped:
             if self._life.stopping is None:
                 raise
+            return  # what is in hand, if anything, was not handled to its end
         self._context.finish()
 
     def stop(self) -> None:

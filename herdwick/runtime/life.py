@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 import anyio
@@ -111,8 +111,8 @@ class Life:
         """Whether it stops because nobody needs it now."""
         self.task: object = None
         """Its own task, while it runs."""
-        self.asks: Place | None = None
-        """Whose answer its own task waits for now."""
+        self.asks: tuple[Place, Answer[Any]] | None = None
+        """Whose answer its own task waits for now, and its cell."""
         self.body: Body | None = None
         """What it does; there once its task has begun."""
         self._nursery = nursery
@@ -125,7 +125,7 @@ class Life:
         self._asleep = False
         """Whether it has no task yet, for it was idle from its start."""
         self._context: Context | None = None
-        """What that task is to run in, if not in a copy of its supervisor's."""
+        """What that task is to run in: what its constructor has set stands there."""
         self.winding_up = False
         """Whether it handles no more: what the mailbox holds is the next life's, or nobody's."""
         self._drains = False
@@ -148,13 +148,14 @@ class Life:
         A body that starts idle gets its task from the first message: until then, and very many
         actors never go further, it costs a fifth of the time and a tenth of the memory.
         """
-        own = context or self._new_context()
+        assert self.slot.owner is not None
+        own = context or self.slot.owner.context.copy()
         try:
             self.body = own.run(self.slot.spec.embody, self)
         except BaseException as error:
             self._misbegotten = error  # told by the task, as any other failure of a start
         if self.body is not None and self.body.starts_idle:
-            self._asleep, self._context = True, context
+            self._asleep, self._context = True, own
             self.slot.mailbox.sleep(self)
             self.started()
             return
@@ -252,7 +253,7 @@ class Life:
             self.slot.restarted()
         idle = self.slot.spec.terms.idle_timeout
         if idle is not None:
-            self.slot.since = self.started_at
+            self.slot.idle_since = self.started_at
             self._look_again(idle)
 
     def leave(self, reason: Exit) -> None:
@@ -262,6 +263,8 @@ class Life:
         self.stopping = reason
         comes_back = self._comes_back(reason)
         self._drains = self.slot.spec.terms.drain and not comes_back
+        if self._asleep and self.body is not None and self.body.on_stop is None:
+            self.slot.mailbox.awake()  # or the closing would give it a task
         self.slot.closing(comes_back=comes_back, drains=self._drains)
         self._stop_body(reason)
 
@@ -334,7 +337,7 @@ class Life:
         if self._helpers is not None:
             self._helpers.discard(helper)
         if self.slot.spec.terms.idle_timeout is not None and self.slot.current is None:
-            self.slot.since = self.surroundings.clock()
+            self.slot.idle_since = self.surroundings.clock()
 
     # ------------------------------------------------------------------ its task
 
@@ -416,8 +419,14 @@ class Life:
         on_stop = self._on_stop
         if on_stop is None:
             return reason
-        with anyio.move_on_after(self.slot.spec.terms.hook_timeout) as self._hook:
-            await on_stop(reason)
+        # A timer of ours: asyncio's would hold this task's context, and all in it, until it is due.
+        with anyio.CancelScope() as self._hook:
+            timeout = self.slot.spec.terms.hook_timeout
+            deadline = self.surroundings.timers.call_later(timeout, self._hook.cancel)
+            try:
+                await on_stop(reason)
+            finally:
+                deadline.cancel()
         return KILLED if self._hook.cancel_called else reason
 
     async def _end_helpers(self) -> None:
@@ -433,7 +442,8 @@ class Life:
         """Start the task of an actor that was idle from its start: there is something to do."""
         self._asleep = False
         self.slot.mailbox.awake()
-        context = self._context or self._new_context()
+        context, self._context = self._context, None
+        assert context is not None
         self._nursery.spawn_soon(self._main, context, self.slot.path, self._end)
 
     def _start_late(self) -> None:
@@ -452,7 +462,7 @@ class Life:
         idle = self.slot.spec.terms.idle_timeout
         if idle is None or self.ending:
             return
-        left = idle if self._busy else self.slot.since + idle - self.surroundings.clock()
+        left = idle if self._busy else self.slot.idle_since + idle - self.surroundings.clock()
         if left > 0:
             self._look_again(left)
             return
@@ -465,10 +475,6 @@ class Life:
         waits = self.slot.mailbox.awaited and self.slot.mailbox.empty
         owes = any(answer.wanted for answer in self._owed or ())
         return not waits or owes or any((self._helpers, self._schedule, self._monitors))
-
-    def _new_context(self) -> Context:
-        assert self.slot.owner is not None
-        return self.slot.owner.context.copy()
 
     def _comes_back(self, reason: Exit) -> bool:
         assert self.slot.owner is not None
@@ -492,13 +498,17 @@ class Life:
             owner.release(self)
             slot.vacate()
         self.over.happen()
-        for monitor in list(self._watched or ()):
+        watched, self._watched = self._watched, None
+        for monitor in list(watched or ()):
+            monitor.watched = None
             monitor.fire(reason)
         self.surroundings.events.exited(slot.path, self.incarnation, reason, self.error)
         self.settled.happen()
         owner.ended(self)
         # Cuts the cycles: nothing waits for the collector.
         self.body = self._scope = self._hook = self.task = self._misbegotten = None
+        if self.acknowledged and slot.life is not self:
+            self.error = None  # its traceback holds all this
 
     def _release(self, reason: Exit) -> None:
         if self._idle is not None:

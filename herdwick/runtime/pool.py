@@ -116,7 +116,7 @@ class PoolSupervision:
     async def _end_children(self) -> None:
         await self.stop_children()
         for slot in list(self._passive.values()):
-            slot.vacate()
+            self._forget(slot)  # vacated but found, it would let `get` turn without end
 
     # ------------------------------------------------------------------ new children
 

@@ -87,6 +87,7 @@ class Ref(Generic[M_contra]):
 
         Raises:
             ActorStopped: The actor has ended.
+            NotHandled: It is passive, and its pool too full to wake it.
         """
         await self._inlet.put(message)
 
@@ -110,7 +111,7 @@ class Ref(Generic[M_contra]):
             return await answer.wait_for(self.path, timeout, self._inlet.timers)
         refuse_cycle(asker, self._inlet)
         self._inlet.put_nowait(question)
-        asker.asks = self._inlet
+        asker.asks = (self._inlet, answer)
         try:
             return await answer.wait_for(self.path, timeout, self._inlet.timers)
         finally:

@@ -38,6 +38,7 @@ class Slot:
         "_surroundings",
         "attempts",
         "current",
+        "idle_since",
         "incarnation",
         "inlet",
         "key",
@@ -70,8 +71,10 @@ class Slot:
         self.mailbox: Mailbox = Mailbox(path, spec.terms.mailbox)
         self.current: object = None
         """The message or the question that is being handled."""
+        self.idle_since = 0.0
+        """When the actor was done with its last work; kept for an `idle_timeout` alone."""
         self.since = 0.0
-        """When the actor began, or for an `idle_timeout` ended, to handle its last message."""
+        """When the actor took its last message in hand, by the system\'s clock."""
         self.last_exit: Exit | None = None
         self._gone: Once | None = None
         self.inlet: Inlet | None = None
@@ -128,7 +131,11 @@ class Slot:
     @property
     def asking(self) -> Place | None:
         """Whose answer its actor waits for now, in its own task."""
-        return None if self.life is None else self.life.asks
+        asks = None if self.life is None else self.life.asks
+        # One that was answered waits no more, though it had no turn since; and what was deferred
+        # may be answered by anybody.
+        waits = asks is not None and asks[1].wanted and not asks[1].deferred
+        return asks[0] if asks is not None and waits else None
 
     # ------------------------------------------------------------------ its supervisor's side
 
@@ -156,6 +163,8 @@ class Slot:
         self.incarnation += 1
         self._away = None
         self.mailbox.reopen()
+        if self.life is not None:
+            self.life.error = None  # its traceback holds all that was
         self.life = life = Life(self, nursery, self._surroundings)
         life.comeback, life.restarts = comeback, restarts
         life.spawn(context)
@@ -244,7 +253,7 @@ class Slot:
         """Be done with what is in hand, and give it back."""
         item, self.current = self.current, None
         if self.spec.terms.idle_timeout is not None:
-            self.since = self._surroundings.clock()
+            self.idle_since = self._surroundings.clock()
         return item
 
     # ------------------------------------------------------------------ everybody else's side
@@ -292,7 +301,7 @@ class Slot:
             else:
                 self._lose(evicted, "evicted")
             return
-        if overflow == "stop" and self.life is not None:
+        if overflow == "stop" and self.life is not None and not self.life.ending:
             self.life.fail(full)
         raise full
 

@@ -223,10 +223,14 @@ class Supervision:
 
     async def _bring_back(self, slot: Slot) -> None:
         """Start a passive child, which is no restart; from the first failure on, it is one."""
+        comes_back = slot.spec.terms.restart != "temporary"
         try:
-            await self._start(slot, comeback=True)
+            await self._start(slot, comeback=comes_back)
         except StartFailed:
-            self._restart_soon(slot)
+            if comes_back:
+                self._restart_soon(slot)
+            else:
+                self._drop(slot)
 
     def _charge(self, slot: Slot) -> None:
         limit = self._spec.limit
@@ -416,6 +420,8 @@ class Supervision:
     def _drop(self, slot: Slot) -> None:
         self._slots.remove(slot)
         self._disown(slot)
+        if slot.spec not in self._spec.children:
+            self._forget(slot.spec)
 
     def _disown(self, slot: Slot) -> None:
         """Let a child that is gone start elsewhere, unless our own restart brings it back."""

@@ -561,6 +561,8 @@ class Supervision(Life):
         if member in self.members:
             self.members.remove(member)
             member.slot.vacate()
+            if member.spec not in self.spec.children:  # nobody ever starts it again
+                self.world.slots.pop(member.slot.path, None)
 
     # ------------------------------------------------------------------ exits and restarts
 
@@ -693,7 +695,7 @@ class Supervision(Life):
         self.members.append(member := self._member(spec))
         if not (yield from self._start(member)):
             self._forget(member)  # OTP keeps no spec whose first start failed
-            del self.world.slots[member.slot.path]
+            self.world.slots.pop(member.slot.path, None)
             raise Refused("StartFailed")
 
     def _order_restart(self, member: Member) -> Process[None]:
@@ -722,7 +724,7 @@ class Supervision(Life):
         self._release_held(member)
         member.waiting = member.life = None
         self._forget(member)
-        del self.world.slots[member.slot.path]  # should it ever come back, it is somebody else
+        self.world.slots.pop(member.slot.path, None)  # should it come back, it is somebody else
         yield from ()
 
     def _release_held(self, member: Member) -> None:

@@ -354,16 +354,15 @@ async def test_an_added_child_can_be_started_elsewhere_after_the_end_of_its_supe
 
 async def test_a_start_that_is_refused_changes_nothing() -> None:
     one, two = Supervisor("one"), Supervisor("two")
-    free, runs = a_child("free").policy(restart="temporary"), a_child("runs")
+    free, runs = a_child("free"), a_child("runs")
     async with running(one, two, runs) as system:
-        await system.start_child(one, free)
-        await system.terminate_child(free)
-        ref = system.ref(free)
-
         with pytest.raises(ChildStands, match="root/runs is running"):
             await system.start_child(two, Supervisor("branch", free, runs))
 
-        assert system.ref(free) == ref
+        with pytest.raises(NotFound):
+            system.ref(free)
+        await system.start_child(one, free)
+        assert system.ref(free).path == "root/one/free"
 
 
 async def test_a_branch_that_does_not_start_is_known_to_nobody_nor_are_those_below_it() -> None:
