@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -82,20 +82,6 @@ class Node(Statistics, frozen=True, kw_only=True):
             yield from child
 
 
-class _Facts(TypedDict):
-    name: str
-    path: str
-    kind: Kind
-    state: State
-    incarnation: int
-    restarts: int
-    mailbox: int
-    high_water: int
-    current: str | None
-    since: float | None
-    last_exit: Exit | None
-
-
 def children_of(slot: Slot) -> list[Slot]:
     """Give the places below a supervisor's, in their order; nothing below an actor's."""
     body = None if slot.life is None else slot.life.body
@@ -124,30 +110,26 @@ def child_counts(slots: Iterable[Slot]) -> ChildCounts:
 
 def statistics_of(slot: Slot, now: float) -> Statistics:
     """Take the snapshot of one actor, at a moment of the system's clock."""
-    return Statistics(**_facts(slot, now))
+    busy = slot.current is not None
+    return Statistics(
+        name=slot.spec.name,
+        path=slot.path,
+        kind=_kind(slot),
+        state=slot.state,
+        incarnation=slot.incarnation,
+        restarts=slot.restarts,
+        mailbox=len(slot.mailbox),
+        high_water=slot.mailbox.high_water,
+        current=type(slot.message).__name__ if busy else None,
+        since=now - slot.since if busy else None,
+        last_exit=slot.last_exit,
+    )
 
 
 def snapshot(slot: Slot, now: float) -> Node:
     """Take the snapshot of an actor and of all that is below it."""
     children = tuple(snapshot(child, now) for child in children_of(slot))
-    return Node(**_facts(slot, now), children=children)
-
-
-def _facts(slot: Slot, now: float) -> _Facts:
-    busy = slot.current is not None
-    return {
-        "name": slot.spec.name,
-        "path": slot.path,
-        "kind": _kind(slot),
-        "state": slot.state,
-        "incarnation": slot.incarnation,
-        "restarts": slot.restarts,
-        "mailbox": len(slot.mailbox),
-        "high_water": slot.mailbox.high_water,
-        "current": type(slot.message).__name__ if busy else None,
-        "since": now - slot.since if busy else None,
-        "last_exit": slot.last_exit,
-    }
+    return Node(**msgspec.structs.asdict(statistics_of(slot, now)), children=children)
 
 
 def _kind(slot: Slot) -> Kind:
