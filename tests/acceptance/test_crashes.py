@@ -13,7 +13,7 @@ from tests.support.clients import Peer, Refused, closing
 from tests.support.raw_client import RawPeer
 from tests.support.waiting import until
 
-# Half a minute of 300 tests: the servers' side of a crash is the same on each interpreter.
+# Through whole servers, on each of them: run on the main interpreter only.
 pytestmark = pytest.mark.heavy
 
 SECRET = "the secret"

@@ -20,6 +20,9 @@ from tests.support.raw_client import RawPeer, raw_client
 from tests.support.servers import OWN, Server
 from tests.support.waiting import settled, until
 
+# Through whole servers, on each of them: run on the main interpreter only.
+pytestmark = pytest.mark.heavy
+
 
 @dataclass(frozen=True, slots=True)
 class Departure:

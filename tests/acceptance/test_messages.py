@@ -17,6 +17,9 @@ from tests.acceptance.stage import Stage
 from tests.support.clients import Peer, closing, receive_json
 from tests.support.waiting import until
 
+# Through whole servers, on each of them: run on the main interpreter only.
+pytestmark = pytest.mark.heavy
+
 
 async def test_receive_gives_exactly_one_of_text_and_bytes(stage: Stage[Peer]) -> None:
     events: list[dict[str, Any]] = []

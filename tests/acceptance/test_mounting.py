@@ -24,6 +24,9 @@ from tests.support.clients import Closed, Peer, Refused, closing, httpx_ws_clien
 from tests.support.raw_client import raw_client
 from tests.support.servers import hypercorn_server, uvicorn_server
 
+# Through whole servers, on each of them: run on the main interpreter only.
+pytestmark = pytest.mark.heavy
+
 Host: TypeAlias = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
 
