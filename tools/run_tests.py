@@ -11,6 +11,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from pathlib import Path
 
 REPORTS = Path("artefacts/tests")
 OLDEST = "3.11"
-NEWER = ("3.12", "3.13")
+BETWEEN = "3.12"
+NEWEST = "3.13"
+PARTS = ("actors", "routing", "runtime", "server", "testing", "websocket")
+"""What runs on the interpreter between, too: the rest goes through whole servers and programs."""
+
 SECONDS_PER_COMMAND = 1800.0
 
 Command = list[str]
@@ -69,19 +74,24 @@ def planned() -> list[Run]:
     pins.write_bytes(subprocess.check_output([sys.executable, "tools/oldest.py"]))
     return [
         Run("checks", [["make", "--no-print-directory", "--keep-going", "lint", "types"]]),
-        *(tests_on(version, name=version) for version in NEWER if version != this),
-        tests_on(OLDEST, "--constraint", str(pins), name="oldest"),
+        *(
+            tests_on(version, name=version, parts=parts)
+            for version, parts in ((NEWEST, ()), (BETWEEN, PARTS))
+            if version != this
+        ),
+        tests_on(OLDEST, "--constraint", str(pins), name="oldest", parts=()),
     ]
 
 
-def tests_on(version: str, *pip_arguments: str, name: str) -> Run:
+def tests_on(version: str, *pip_arguments: str, name: str, parts: Sequence[str]) -> Run:
     found = subprocess.run(["tools/find-python", version], capture_output=True, text=True)
     if found.returncode:
         return Run(name, [], f"python{version} is neither on PATH nor in pyenv")
     venv = f".venv-{name}"
     group = ["--editable", ".", "--group", "test"]
     setup = ["tools/environment", venv, found.stdout.strip(), "test", *group, *pip_arguments]
-    return Run(name, [setup, pytest(venv, name, "-m", "not browser and not heavy")])
+    folders = [f"tests/{part}" for part in parts]
+    return Run(name, [setup, pytest(venv, name, "-m", "not browser and not heavy", *folders)])
 
 
 def pytest(venv: str, name: str, *arguments: str) -> Command:
