@@ -94,8 +94,8 @@ class Life:
         """Whether its start is complete."""
         self.started_at = 0.0
         """When its start was complete, by the system's clock."""
-        self.ended_at = 0.0
-        """When it ended, by the system's clock."""
+        self.ended_at: float | None = None
+        """When it ended, by the system's clock; None while it lives."""
         self.settled = Once()
         """Its start has succeeded or failed."""
         self._over: Once | None = None
@@ -224,6 +224,12 @@ class Life:
         if self._over is None:
             self._over = Once()
         return self._over
+
+    @property
+    def ran(self) -> float:
+        """Seconds from its complete start to its end, or to now; 0 where the start failed."""
+        end = self.surroundings.clock() if self.ended_at is None else self.ended_at
+        return end - self.started_at if self.acknowledged else 0.0
 
     @property
     def goes_on(self) -> bool:

@@ -185,16 +185,7 @@ class PoolSupervision:
 
     def comes_back(self, life: Life, reason: Exit) -> bool:
         """Tell whether another life is to follow one that ends so."""
-        begun = life.acknowledged or life.comeback is True
-        if not begun or life.dismissed or self._nursery is None or self._life.stopping is not None:
-            return False
-        if self._life.surroundings.doomed():
-            return False
-        if self._failure is not None:
-            return False
-        if not wants_restart(life.slot.spec.terms.restart, reason):
-            return False
-        return not self._failed_too_often(life)
+        return self._wants_back(life, reason) and not self._failed_too_often(life)
 
     def release(self, life: Life) -> None:
         """Let go of the name of a child that has ended for good: nobody is to find it."""
@@ -228,36 +219,37 @@ class PoolSupervision:
         except ActorStopped:  # all are being stopped
             self._forget(slot)
 
+    def _wants_back(self, life: Life, reason: Exit) -> bool:
+        begun = life.acknowledged or life.comeback is True
+        ends = self._nursery is None or self._life.stopping is not None
+        if not begun or life.dismissed or ends or self._failure is not None:
+            return False
+        doomed = self._life.surroundings.doomed()
+        return not doomed and wants_restart(life.slot.spec.terms.restart, reason)
+
     def _failed_too_often(self, life: Life) -> bool:
         """Tell whether one more restart, now, is one too many."""
         backoff = life.slot.spec.terms.backoff
         if backoff is not None:
-            return backoff.exhausted(backoff.attempts_after(life.slot.attempts, self._ran(life)))
+            return backoff.exhausted(life.slot.attempts_made)
         return self._spec.limit.exceeded(self._charged(life.slot))
 
     def _charged(self, slot: Slot) -> tuple[float, ...]:
         log = self._log if self._spec.shared_budget else slot.restarted_at
         return self._spec.limit.charged(log, self._life.surroundings.clock())
 
-    def _ran(self, life: Life) -> float:
-        return self._life.surroundings.clock() - life.started_at if life.acknowledged else 0.0
-
     def _restart(self, slot: Slot, life: Life) -> None:
-        backoff = slot.spec.terms.backoff
-        if backoff is None:
-            log = self._charged(slot)
-            if self._spec.shared_budget:
-                self._log = log
-            else:
-                slot.restarted_at = log
-            self._begin_again(slot, life)
+        if slot.spec.terms.backoff is not None:
+            again = partial(self._begin_again, slot, life)
+            timers = self._life.surroundings.timers
+            self._waits[slot] = timers.call_later(slot.next_delay(), again)
             return
-        attempt = backoff.attempts_after(slot.attempts, self._ran(life))
-        slot.attempts = attempt + 1
-        shared = self._life.surroundings
-        slot.restarted_at = (*slot.restarted_at, shared.clock())[-slot.attempts :]
-        delay = backoff.delay(attempt, shared.random())
-        self._waits[slot] = shared.timers.call_later(delay, partial(self._begin_again, slot, life))
+        log = self._charged(slot)
+        if self._spec.shared_budget:
+            self._log = log
+        else:
+            slot.restarted_at = log
+        self._begin_again(slot, life)
 
     def _begin_again(self, slot: Slot, life: Life) -> None:
         wait = self._waits.pop(slot, None)
@@ -269,11 +261,8 @@ class PoolSupervision:
 
     def _tell_if_given_up(self, life: Life) -> None:
         """Say that a child stays down that its policy would have brought back."""
-        reason, begun = life.reason, life.acknowledged or life.comeback is True
-        assert reason is not None
-        told = life.dismissed or self._nursery is None or self._life.stopping is not None
-        told = told or self._failure is not None
-        if told or not begun or not wants_restart(life.slot.spec.terms.restart, reason):
+        assert life.reason is not None
+        if not self._wants_back(life, life.reason):
             return
         slot, limit = life.slot, self._spec.limit
         often = (
@@ -308,6 +297,7 @@ class PoolSupervision:
         life = slot.life
         if slot.state != "waiting" or life is None:
             raise ChildStands(slot.path, slot.state, "a pool forgets its children; start a new one")
+        self._open_nursery()
         self._begin_again(slot, life)
         await started(slot)
 

@@ -175,6 +175,23 @@ class Slot:
         self.restarts += 1
         self._surroundings.events.emit(Restarted(self.path, self.incarnation))
 
+    @property
+    def attempts_made(self) -> int:
+        """Restarts in a row by its backoff, after the life that has ended now."""
+        backoff, life = self.spec.terms.backoff, self.life
+        assert backoff is not None
+        assert life is not None
+        return backoff.attempts_after(self.attempts, life.ran)
+
+    def next_delay(self) -> float:
+        """Count one more restart, and give the seconds that it waits by its backoff."""
+        backoff, shared = self.spec.terms.backoff, self._surroundings
+        assert backoff is not None
+        attempt = self.attempts_made
+        self.attempts = attempt + 1
+        self.restarted_at = (*self.restarted_at, shared.clock())[-self.attempts :]
+        return backoff.delay(attempt, shared.random())
+
     def closing(self, *, comes_back: bool, drains: bool) -> None:
         """Take no more messages: a stop is under way."""
         if comes_back:

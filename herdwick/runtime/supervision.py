@@ -187,12 +187,17 @@ class Supervision:
     def _restart_soon(self, slot: Slot) -> None:
         self._expect(slot, self._restart)
 
-    def _expect(self, slot: Slot, then: Callable[[Slot], Awaitable[None]]) -> Wait:
+    def _expect(
+        self, slot: Slot, then: Callable[[Slot], Awaitable[None]], *, delay: float | None = None
+    ) -> None:
         """Order what brings a slot back; it is not carried out once something else did."""
         self._forget_wait(slot)
         self._waits[slot] = wait = Wait()
-        self._order(partial(self._carry_out, slot, wait, then))
-        return wait
+        order = partial(self._order, partial(self._carry_out, slot, wait, then))
+        if delay is None:
+            order()
+        else:
+            wait.timer = self._life.surroundings.timers.call_later(delay, order)
 
     async def _carry_out(
         self, slot: Slot, wait: Wait, then: Callable[[Slot], Awaitable[None]]
@@ -218,7 +223,7 @@ class Supervision:
             self._charge(slot)
             await self._restart_group(slot)
         else:
-            self._wait_for_backoff(slot, self._next_delay(slot))
+            self._expect(slot, self._restart_group, delay=self._next_delay(slot))
             await self._stop_group(slot)
 
     async def _bring_back(self, slot: Slot) -> None:
@@ -239,17 +244,11 @@ class Supervision:
             self._give_up(slot, limit.restarts, limit.period, self._log)
 
     def _next_delay(self, slot: Slot) -> float:
-        backoff, life = slot.spec.terms.backoff, slot.life
+        backoff, attempts = slot.spec.terms.backoff, slot.attempts_made
         assert backoff is not None
-        assert life is not None
-        now = self._life.surroundings.clock()
-        ran = life.ended_at - life.started_at if life.acknowledged else 0.0
-        slot.attempts = backoff.attempts_after(slot.attempts, ran)
-        if backoff.exhausted(slot.attempts):
-            self._give_up(slot, slot.attempts, None, slot.restarted_at)
-        slot.attempts += 1
-        slot.restarted_at = (*slot.restarted_at, now)[-slot.attempts :]
-        return backoff.delay(slot.attempts - 1, self._life.surroundings.random())
+        if backoff.exhausted(attempts):
+            self._give_up(slot, attempts, None, slot.restarted_at)
+        return slot.next_delay()
 
     def _give_up(
         self, slot: Slot, restarts: int, period: float | None, restarted_at: Sequence[float]
@@ -258,12 +257,6 @@ class Supervision:
         self._life.surroundings.events.emit(GaveUp(slot.path, restarts, period))
         error = RestartLimitReached(slot.path, restarts, period, restarted_at)
         raise error from slot.life.error
-
-    def _wait_for_backoff(self, slot: Slot, delay: float) -> None:
-        self._waits[slot] = wait = Wait()
-        order = partial(self._carry_out, slot, wait, self._restart_group)
-        timers = self._life.surroundings.timers
-        wait.timer = timers.call_later(delay, partial(self._order, order))
 
     def _group(self, slot: Slot) -> list[Slot]:
         places = restart_group(self._spec.strategy, self._slots.index(slot), len(self._slots))

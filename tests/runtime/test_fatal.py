@@ -11,8 +11,10 @@ from herdwick.runtime import (
     Child,
     Context,
     Dynamic,
+    Event,
     Exit,
     Exited,
+    GaveUp,
     Message,
     Policy,
     Pool,
@@ -433,3 +435,15 @@ async def test_a_normal_end_of_an_actor_ends_no_program() -> None:
         await settle()
 
         assert await system.ref(other).ask(Incarnation()) == 1
+
+
+async def test_a_child_of_a_pool_that_exits_has_not_been_given_up() -> None:
+    diaries = Dynamic("diaries", Diary, restart="permanent")
+    told: list[Event] = []
+    with pytest.raises(SystemExit):
+        async with running(diaries) as system:
+            system.events.subscribe(told.append)
+            (await system.start(diaries)).tell(Leave())
+            await anyio.sleep(1)
+
+    assert [event for event in told if isinstance(event, GaveUp)] == []
