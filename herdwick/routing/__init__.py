@@ -7,6 +7,7 @@ General layout, from the bottom up:
 * `pattern`: the text of a route, read once, and the decoding of a request's path.
 * `table`: routes in a tree over segments, the most specific one found first.
 * `groups`: the prefix of a group of routes.
+* `topics`: the names of topics, which have patterns and a table of their own.
 
 Nothing here waits, and nothing is shared between tables.
 """
@@ -23,6 +24,13 @@ from herdwick.routing.groups import Prefix
 from herdwick.routing.params import ParamType, ParamTypes
 from herdwick.routing.pattern import Fixed, Parameter, Pattern
 from herdwick.routing.table import Match, Table
+from herdwick.routing.topics import (
+    InvalidTopic,
+    TopicMatch,
+    TopicPattern,
+    TopicTable,
+    check_topic,
+)
 
 __all__ = [
     "BadPath",
@@ -30,6 +38,7 @@ __all__ = [
     "Fixed",
     "InvalidParameterType",
     "InvalidPattern",
+    "InvalidTopic",
     "Match",
     "ParamType",
     "ParamTypes",
@@ -38,5 +47,9 @@ __all__ = [
     "Prefix",
     "RoutingError",
     "Table",
+    "TopicMatch",
+    "TopicPattern",
+    "TopicTable",
     "UnknownParameterType",
+    "check_topic",
 ]
