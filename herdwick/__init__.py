@@ -3,16 +3,40 @@
 General layout, each part used through its package:
 
     runtime     actors, mailboxes, supervisors; knows no sockets, paths, rooms
-    actors      ready-made actors: the connection
-    routing     pure: paths in, matches out
-    websocket   the thin facade: Application, WebSocket, HTTP, auth
+    actors      ready-made actors: connections, topics, rooms
+    routing     pure: paths and names of topics in, matches out
+    protocol    pure: what travels between clients and rooms
+    websocket   the thin facade: Application, WebSocket, rooms, HTTP, auth
     server      how bytes travel: our own server, uvicorn, the `herdwick` command
+    client      connects to rooms from Python, in tests and services
     testing     an in-memory client, a part of the product
 
 What users need stands here.
 """
 
-from .actors import Close, Send
+from .actors import (
+    CatchUp,
+    Close,
+    Conflate,
+    Disconnect,
+    HandlerFailed,
+    History,
+    JoinRefused,
+    Left,
+    Member,
+    Membership,
+    NotAMember,
+    Params,
+    Position,
+    PresenceDiff,
+    PresenceOptions,
+    Room,
+    RoomFull,
+    RoomUnavailable,
+    Send,
+    everyone,
+    from_member,
+)
 from .runtime import (
     LATER,
     Actor,
@@ -71,9 +95,11 @@ from .websocket import (
     Query,
     Request,
     Response,
+    RoomMisdeclared,
     Routes,
     StaticFiles,
     UnexpectedMessage,
+    Users,
     WebSocket,
     WebSocketDisconnectError,
     WebSocketError,
@@ -112,13 +138,16 @@ __all__ = [
     "AuthNotConfigured",
     "Backoff",
     "BindingError",
+    "CatchUp",
     "Child",
     "ChildStands",
     "Close",
     "ConcurrentReceive",
+    "Conflate",
     "Context",
     "Crashed",
     "Deadlock",
+    "Disconnect",
     "Down",
     "Dynamic",
     "Exit",
@@ -130,21 +159,32 @@ __all__ = [
     "FromQuery",
     "FromText",
     "HTTPError",
+    "HandlerFailed",
     "Headers",
+    "History",
     "Identity",
     "InvalidMessage",
     "InvalidWebSocketStateError",
     "JWTBearer",
+    "JoinRefused",
     "Later",
+    "Left",
     "Limits",
     "MailboxFull",
+    "Member",
+    "Membership",
     "Message",
     "MessageMode",
     "NoReply",
+    "NotAMember",
     "NotFound",
     "NotHandled",
     "NotRunning",
+    "Params",
     "PortInUse",
+    "Position",
+    "PresenceDiff",
+    "PresenceOptions",
     "Query",
     "Ref",
     "Rejected",
@@ -153,6 +193,10 @@ __all__ = [
     "Response",
     "RestartLimitReached",
     "Restarting",
+    "Room",
+    "RoomFull",
+    "RoomMisdeclared",
+    "RoomUnavailable",
     "Routes",
     "Send",
     "StartFailed",
@@ -161,6 +205,7 @@ __all__ = [
     "System",
     "Unanswered",
     "UnexpectedMessage",
+    "Users",
     "WebSocket",
     "WebSocketDisconnectError",
     "WebSocketError",
@@ -170,8 +215,10 @@ __all__ = [
     "auth",
     "bad_request",
     "created",
+    "everyone",
     "file",
     "forbidden",
+    "from_member",
     "html",
     "json",
     "no_content",

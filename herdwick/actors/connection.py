@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from secrets import token_hex
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
@@ -29,7 +29,11 @@ from herdwick.runtime import (
 
 from .closing import check_close_code, check_text, clip_reason
 from .inbox import Inbox
+from .left import Left, LeftKind
 from .transport import Data, RawHeaders, Transport
+
+if TYPE_CHECKING:
+    from .member import Member
 
 CHECKPOINT_EVERY: Final = 64
 TERMS: Final = Policy(restart="temporary", contain_exits=True, start_timeout=float("inf"))
@@ -152,6 +156,8 @@ class Connection:
         self.receiving = False
         """Whether a task waits in `receive` now."""
         self._turns = 0
+        self.memberships: dict[str, Member] = {}
+        """What it has joined, or is about to, by topic; they end with it."""
 
     # ------------------------------------------------------------------ the handler's side
 
@@ -179,9 +185,17 @@ class Connection:
             await anyio.lowlevel.checkpoint()
             return False
         if self._transport.offer(data):
-            return await self._caught_up()
+            return await self.caught_up()
         await self._take_turn()
         return True
+
+    async def caught_up(self) -> bool:
+        """Wait while the peer is too far behind, up to the send timeout; False where it is over."""
+        with anyio.move_on_after(self._bounds.send_timeout) as scope:
+            await self._transport.drained()
+        if scope.cancelled_caught:
+            self._end(1013, "too slow")
+        return self.ending is None
 
     async def receive(self) -> Data | None:
         """Wait for the next message; None once all were read and the connection is over.
@@ -209,7 +223,7 @@ class Connection:
             self.reject(403)
         elif self.phase is Phase.OPEN:
             self._inbox.clear()
-            self._end(code, reason)
+            self._end(code, reason, "left")
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a task that ends with the handler, and whose crash is the connection's."""
@@ -230,10 +244,30 @@ class Connection:
     def disconnected(self, code: int, reason: str) -> None:
         """Take the end of the connection from the peer's side."""
         if self.phase is not Phase.OVER:
-            self._enter_over(Ending(code, reason))
+            # With 1000 a client says that it has done what it came for (RFC 6455 section 7.4.1).
+            self._enter_over(Ending(code, reason), "left" if code == 1000 else "lost")
             self._cancel_if_wanted()
 
     # ------------------------------------------------------------------ everybody else's side
+
+    def offer(self, data: Data) -> bool:
+        """Send a message, and tell whether the peer is too far behind now; False once it is over.
+
+        The message can be sent: whoever encodes for many connections checks it once.
+        """
+        return self.phase is Phase.OPEN and self._transport.offer(data)
+
+    async def drained(self) -> None:
+        """Wait until the peer has read enough, or is gone; cancelling is safe."""
+        await self._transport.drained()
+
+    def end(self, code: int, reason: str = "") -> None:
+        """End it on somebody else's behalf, after what was sent; a handshake is refused."""
+        if self.phase is Phase.HANDSHAKE:
+            self.reject(403)
+        else:
+            self._end(code, reason)
+        self._cancel_if_wanted()
 
     @property
     def life(self) -> Life:
@@ -270,8 +304,7 @@ class Connection:
                 data = self._behaviour.encode(payload)
                 check_text(data)
                 if self._transport.offer(data):
-                    self._end(1013, "too slow")
-                    self._cancel_if_wanted()
+                    self.end(1013, "too slow")
             case Close(code, reason):
                 self.close(code, reason)
                 self._cancel_if_wanted()
@@ -343,7 +376,7 @@ class Connection:
     def stop(self) -> None:
         """Close after what was sent; what was received can still be read."""
         self.reject(503, [(b"retry-after", b"5")])
-        self._end(self._behaviour.stop_code())
+        self._end(self._behaviour.stop_code(), kind="drained")
         self._cancel_if_wanted()
 
     # ------------------------------------------------------------------ ends
@@ -356,23 +389,24 @@ class Connection:
     def _fail(self, error: BaseException) -> None:
         text = f"{type(error).__name__}: {error}" if self._behaviour.debug else ""
         self.reject(500, body=text.encode(errors="replace"))
-        self._end(1011, text)
+        self._end(1011, text, "crashed")
 
-    def _end(self, code: int, reason: str = "") -> None:
+    def _end(self, code: int, reason: str = "", kind: LeftKind = "lost") -> None:
         if self.phase is Phase.OPEN:
             reason = clip_reason(reason).decode()
-            self._enter_over(Ending(code, reason))
+            self._enter_over(Ending(code, reason), kind)
             self._transport.close(code, reason)
 
-    def _enter_over(self, ending: Ending) -> None:
+    def _enter_over(self, ending: Ending, kind: LeftKind = "lost") -> None:
         self.phase = Phase.OVER
         self.ending = ending
         self._drop_pause()
         self._inbox.wake()
+        for member in list(self.memberships.values()):
+            member.leave(Left(kind, ending.code))
 
     def _unread(self) -> None:
-        self._end(1008, "too many unread messages")
-        self._cancel_if_wanted()
+        self.end(1008, "too many unread messages")
 
     def _cancel_if_wanted(self) -> None:
         """Cancel the handler of a connection that somebody else has ended, if it asked for that."""
@@ -390,13 +424,6 @@ class Connection:
             self._pause = None
 
     # ------------------------------------------------------------------ turns
-
-    async def _caught_up(self) -> bool:
-        with anyio.move_on_after(self._bounds.send_timeout) as scope:
-            await self._transport.drained()
-        if scope.cancelled_caught:
-            self._end(1013, "too slow")
-        return self.ending is None
 
     async def _take_turn(self) -> None:
         """Let the others run now and then, however many messages wait."""

@@ -171,8 +171,8 @@ ServerFrame: TypeAlias = (
     Reply | Refused | Joined | Publication | Moved | Gap | Presence | Left | Error
 )
 
-_client: Final = msgspec.json.Decoder(ClientFrame)
-_server: Final = msgspec.json.Decoder(ServerFrame)
+_client: Final[msgspec.json.Decoder[ClientFrame]] = msgspec.json.Decoder(ClientFrame)
+_server: Final[msgspec.json.Decoder[ServerFrame]] = msgspec.json.Decoder(ServerFrame)
 
 
 def decode_client(data: str | bytes) -> ClientFrame:

@@ -41,7 +41,7 @@ def check_topic(name: str) -> None:
         raise InvalidTopic(name, "it is empty")
     if len(name.encode(errors="replace")) > NAME_BYTES:
         raise InvalidTopic(name, f"it is over {NAME_BYTES} bytes long")
-    if _CONTROL.search(name) is not None or not name.isascii() and _has_surrogate(name):
+    if _CONTROL.search(name) is not None or (not name.isascii() and _has_surrogate(name)):
         raise InvalidTopic(name, "it has a control character, or half of a character")
 
 
@@ -185,7 +185,9 @@ def _split(text: str) -> list[str]:
     while True:
         found = _SEGMENT.match(text, at)
         if found is None:
-            raise InvalidPattern(text, "its braces do not match; close each '{' before the next ':'")
+            raise InvalidPattern(
+                text, "its braces do not match; close each '{' before the next ':'"
+            )
         sources.append(found[1])
         at = found.end()
         if not found[2]:

@@ -17,9 +17,10 @@ General layout, from the bottom:
 """
 
 from .actor import Actor, Context
-from .ask import LATER, Answer, Later, Place, Question, Reply
+from .ask import LATER, Answer, Later, Place, Question, Reply, answered
 from .backend import Clock, Once, Waiter, Waiters, current_clock
 from .backoff import Backoff
+from .body import ActorBody
 from .child import Child
 from .dynamic import Budget, Dynamic, Pool
 from .errors import (
@@ -44,7 +45,8 @@ from .errors import (
 )
 from .events import DeadLetter, Event, Events, Exited, Fate, GaveUp, Restarted, Started, Stuck
 from .exit import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit
-from .handlers import on
+from .handlers import Handler, Mark, marked, marks_of, on, wants_value
+from .letters import Allowance
 from .life import Life
 from .mailbox import Mailbox, Signal
 from .message import Ask, Askable, Message
@@ -67,7 +69,9 @@ __all__ = [
     "NORMAL",
     "SHUTDOWN",
     "Actor",
+    "ActorBody",
     "ActorStopped",
+    "Allowance",
     "Answer",
     "Ask",
     "AskError",
@@ -95,12 +99,14 @@ __all__ = [
     "Fate",
     "ForeignCancellation",
     "GaveUp",
+    "Handler",
     "Inlet",
     "Kind",
     "Later",
     "Life",
     "Mailbox",
     "MailboxFull",
+    "Mark",
     "Message",
     "Monitor",
     "NoReply",
@@ -144,10 +150,14 @@ __all__ = [
     "Unanswered",
     "Waiter",
     "Waiters",
+    "answered",
     "current_clock",
+    "marked",
+    "marks_of",
     "on",
     "restart_group",
     "slot_of",
     "wants_restart",
+    "wants_value",
     "watch",
 ]

@@ -49,7 +49,7 @@ class ActorBody:
                 await mailbox.wait()
                 continue
             if slot.take():
-                await self._handle(slot.message, slot.current)
+                await self.handle(slot.message, slot.current)
             handled += 1
             if not handled % CHECKPOINT_EVERY:
                 await anyio.lowlevel.checkpoint()
@@ -58,7 +58,7 @@ class ActorBody:
         """Go no further than the message that is being handled."""
         self._slot.mailbox.wake()
 
-    async def _handle(self, message: object, item: object) -> None:
+    async def handle(self, message: object, item: object) -> None:
         """Call the handler, and let the asker, if there is one, know what came of it."""
         try:
             result = await self._handler(message, item)(self._actor, message)

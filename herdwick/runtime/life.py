@@ -48,7 +48,6 @@ class Life:
         "_brutal",
         "_cancelled",
         "_context",
-        "_drains",
         "_helpers",
         "_hook",
         "_idle",
@@ -67,6 +66,7 @@ class Life:
         "body",
         "comeback",
         "dismissed",
+        "drains",
         "ended_at",
         "error",
         "incarnation",
@@ -105,6 +105,8 @@ class Life:
         """Whether its supervisor has asked for the stop."""
         self.comeback: bool | None = None
         """Whether its supervisor wants another life after its stop, or its failed start."""
+        self.drains = False
+        """Whether its stop first handles what waits."""
         self.restarts = False
         """Whether it follows one that has ended, and not of its own accord."""
         self.passivating = False
@@ -128,7 +130,6 @@ class Life:
         """What that task is to run in: what its constructor has set stands there."""
         self.winding_up = False
         """Whether it handles no more: what the mailbox holds is the next life's, or nobody's."""
-        self._drains = False
         self._patience: Timer | None = None
         self._idle: Timer | None = None
         # Most actors have none of these.
@@ -171,7 +172,7 @@ class Life:
             return
         self.dismissed = True
         if self.ending:
-            self.slot.closing(comes_back=self._comes_back(SHUTDOWN), drains=self._drains)
+            self.slot.closing(comes_back=self._comes_back(SHUTDOWN), drains=self.drains)
         grace = self.slot.spec.terms.grace
         if grace < float("inf"):
             timer = self.surroundings.timers.call_later(grace, self.kill)
@@ -236,7 +237,7 @@ class Life:
         """Whether there is another message to handle, or to wait for."""
         if self.stopping is None:
             return not self.winding_up
-        return self._drains and not self.winding_up and not self.slot.mailbox.empty
+        return self.drains and not self.winding_up and not self.slot.mailbox.empty
 
     @property
     def ending(self) -> bool:
@@ -268,11 +269,18 @@ class Life:
             return
         self.stopping = reason
         comes_back = self._comes_back(reason)
-        self._drains = self.slot.spec.terms.drain and not comes_back
+        self.drains = self.slot.spec.terms.drain and not comes_back
         if self._asleep and self.body is not None and self.body.on_stop is None:
             self.slot.mailbox.awake()  # or the closing would give it a task
-        self.slot.closing(comes_back=comes_back, drains=self._drains)
+        self.slot.closing(comes_back=comes_back, drains=self.drains)
         self._stop_body(reason)
+
+    def passivate(self) -> None:
+        """Stop, because nobody needs it now; whoever speaks to it starts it again."""
+        if not self.ending:
+            self.passivating = True
+            self.stopping = IDLE
+            self._stop_body(IDLE)
 
     def _stop_body(self, reason: Exit) -> None:
         if self.body is None or not self.acknowledged:
@@ -472,15 +480,17 @@ class Life:
         if left > 0:
             self._look_again(left)
             return
-        self.passivating = True
-        self.stopping = IDLE
-        self._stop_body(IDLE)
+        self.passivate()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for something to do, and nothing else is under way or owed."""
+        waits = self.slot.mailbox.awaited and self.slot.mailbox.empty
+        return waits and not self._helpers and not any(each.wanted for each in self._owed or ())
 
     @property
     def _busy(self) -> bool:
-        waits = self.slot.mailbox.awaited and self.slot.mailbox.empty
-        owes = any(answer.wanted for answer in self._owed or ())
-        return not waits or owes or any((self._helpers, self._schedule, self._monitors))
+        return not self.waits or any((self._schedule, self._monitors))
 
     def _comes_back(self, reason: Exit) -> bool:
         assert self.slot.owner is not None

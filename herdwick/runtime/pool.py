@@ -9,7 +9,7 @@ from itertools import count
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
-import anyio.lowlevel
+import anyio
 
 from .backend import Nursery, Once, open_nursery, persist
 from .errors import (
@@ -30,6 +30,9 @@ from .slot import Slot
 from .timers import Timer
 
 STOP_AT_ONCE: Final = 64
+
+BATCHES_APART: Final = 0.05
+"""Seconds between two batches, where a stop is spread."""
 
 
 class PoolSpec(Spec, Protocol):
@@ -97,19 +100,23 @@ class PoolSupervision:
         """Leave the wait; the children stop in its `finally`."""
         self._stop.happen()
 
-    async def stop_children(self) -> None:
-        """Stop all children at once, and wait until the last has ended, within their graces.
+    async def stop_children(self, window: float = 0.0) -> None:
+        """Stop all children, evenly over `window` seconds; wait until the last has ended.
 
-        None of them comes back.
+        Each has its grace, from its own turn on. None of them comes back.
         """
         for slot in list(self._waits):
             self._forget(slot)
         lives = [slot.life for slot in self._slots.values() if slot.life is not None]
+        batch = max(
+            1,
+            min(STOP_AT_ONCE, int(len(lives) * BATCHES_APART / window) if window else STOP_AT_ONCE),
+        )
         for number, life in enumerate(lives, 1):
             life.stop()
-            if not number % STOP_AT_ONCE:
+            if not number % batch:
                 # Or the graces of very many would pass before the last of them had a turn.
-                await anyio.lowlevel.checkpoint()
+                await anyio.sleep(window * batch / len(lives))
         for life in lives:
             await life.over.wait()
 
@@ -131,8 +138,19 @@ class PoolSupervision:
         serves = plain and name and len(name) <= 100 and "/" not in name and name.isprintable()
         return name if serves and not self._taken(name) else self.next_name()
 
-    def spawn(self, spec: Spec, context: Context | None = None, key: Hashable = None) -> Slot:
+    def spawn(
+        self,
+        spec: Spec,
+        context: Context | None = None,
+        key: Hashable = None,
+        *,
+        place: Slot | None = None,
+        comeback: bool | None = None,
+    ) -> Slot:
         """Start a child, in a callback too; do not wait for its start.
+
+        `place`: one where it stood before and has ended for good, so that old refs find it again.
+        `comeback`: whether it is started again should this start fail.
 
         Raises:
             ActorStopped: The supervisor is stopping.
@@ -145,11 +163,16 @@ class PoolSupervision:
             raise TooManyChildren(path, len(self._slots))
         if self._taken(spec.name):
             raise StartFailed(path, "there is one of that name already")
-        slot = Slot(path, spec, self._life.surroundings)
-        slot.key = key
+        slot = place or Slot(path, spec, self._life.surroundings)
+        slot.key, slot.attempts, slot.restarted_at = key, 0, ()
         self._enter(slot)
-        slot.begin(nursery, context, self)
+        slot.begin(nursery, context, self, comeback=comeback)
         return slot
+
+    @property
+    def open(self) -> bool:
+        """Whether it takes new children."""
+        return self._nursery is not None and self._life.stopping is None
 
     def find(self, key: Hashable) -> Slot | None:
         """Give the place of the child that was got by these arguments, if there is one."""

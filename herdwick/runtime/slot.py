@@ -256,9 +256,13 @@ class Slot:
             if not item.answer.wanted:
                 return False
             item.answer.begun = True
+        self.take_up(item)
+        return True
+
+    def take_up(self, item: object) -> None:
+        """Have this in hand now."""
         self.current = item
         self.since = self._surroundings.clock()
-        return True
 
     @property
     def message(self) -> object:

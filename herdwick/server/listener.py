@@ -74,7 +74,7 @@ class Listener:
         deadline = anyio.current_time() + self._grace
         with anyio.CancelScope(deadline=deadline):
             # Still accepting: a handshake that comes meanwhile is answered with 503.
-            await self._service.app.stop_connections()
+            await self._service.app.drain()
         # First the tasks that accept, then the sockets: trio objects to the other order.
         self._accepting.cancel()
         for visit in self._visits:

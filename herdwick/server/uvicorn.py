@@ -60,7 +60,7 @@ class Server(uvicorn.Server):
         """
         limits = self._app.limits
         with anyio.move_on_after(REQUEST_GRACE):
-            await self._app.stop_connections()
+            await self._app.drain()
         with anyio.move_on_after(limits.close_timeout):
             await self._websockets_closed()
         for websocket in self._websockets():

@@ -50,7 +50,7 @@ class Served(Protocol):
         """Start the application, and stop it in the end."""
         ...
 
-    async def stop_connections(self) -> None:
+    async def drain(self) -> None:
         """Close every WebSocket with 1012, and wait until their actors have ended."""
         ...
 

@@ -10,6 +10,8 @@ General layout, from the bottom:
     origin                       which pages may open a WebSocket
     files, mount                 what else answers: files, other ASGI applications
     middleware, routes           what stands around handlers, and which path leads to which
+    wires, rooms, live           topics: what is declared, how members hear, herdwick.v1
+    users                        who has which connections open
     websocket                    the connection, as its handler sees it
     dispatch                     from a request to its handler and back
     asgi                         the driver for ASGI servers
@@ -59,6 +61,7 @@ from .marks import allow_anonymous, auth
 from .middleware import Middleware, Next
 from .origin import InvalidOrigin
 from .request import Query, Request
+from .rooms import RoomMisdeclared
 from .routes import Routes
 from .state import MessageMode, WebSocketState
 from .tokens import (
@@ -68,6 +71,7 @@ from .tokens import (
     token_from_query,
     token_from_subprotocol,
 )
+from .users import Users
 from .websocket import WebSocket
 
 __all__ = [
@@ -103,10 +107,12 @@ __all__ = [
     "Query",
     "Request",
     "Response",
+    "RoomMisdeclared",
     "Routes",
     "Scope",
     "StaticFiles",
     "UnexpectedMessage",
+    "Users",
     "WebSocket",
     "WebSocketDisconnectError",
     "WebSocketError",

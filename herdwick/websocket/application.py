@@ -6,17 +6,32 @@ import inspect
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from typing import Final, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, overload
 
 import rodi
 from guardpost import AuthenticationStrategy, AuthorizationStrategy
 
-from herdwick.actors import Behaviour, Bounds, Connection, Transport
+from herdwick.actors import (
+    Authorize,
+    Behaviour,
+    Bounds,
+    Connection,
+    Disconnect,
+    History,
+    Identified,
+    Position,
+    PresenceOptions,
+    Room,
+    Slow,
+    TopicKind,
+    Transport,
+    ids_of,
+)
 from herdwick.routing import ParamTypes, Prefix, Table
 from herdwick.runtime import (
     ActorStopped,
@@ -41,11 +56,14 @@ from .dispatch import Dispatcher, ExceptionHandler
 from .errors import NotRunning
 from .files import StaticFiles
 from .http import HTTPError
+from .identity import Identity
 from .limits import Limits
 from .middleware import Middleware
 from .origin import OriginPolicy
 from .request import Request
+from .rooms import Rooms, check_name
 from .routes import WEBSOCKET, Endpoint, Routes, SocketOptions, check_async
+from .users import Users
 from .websocket import WebSocket
 
 P = ParamSpec("P")
@@ -54,6 +72,7 @@ Q = TypeVar("Q")
 Lifespan: TypeAlias = Callable[[], AsyncGenerator[None]]
 E = TypeVar("E", bound=ExceptionHandler)
 L = TypeVar("L", bound=Lifespan)
+C = TypeVar("C", bound=type[Room[Any]])
 
 logger: Final = logging.getLogger("herdwick")
 
@@ -70,6 +89,8 @@ class Application(Routes):
         require_origin: Refuse WebSockets without an Origin, which only browsers send.
         limits: What one peer may use, and how long it may take.
         debug: Tell clients the errors of handlers; never on a public server.
+        drain_window: Seconds over which a stop spreads the closing of connections, so that their
+            clients do not come back all at once.
         stop_timeout: Seconds that the stop of all actors may take, as in `System`.
         on_stuck: What follows when an actor cannot be ended, as in `System`.
     """
@@ -81,9 +102,12 @@ class Application(Routes):
         require_origin: bool = False,
         limits: Limits | None = None,
         debug: bool = False,
+        drain_window: float = 0.0,
         stop_timeout: float = 30.0,
         on_stuck: OnStuck = "wait",
     ) -> None:
+        if not 0 <= drain_window < float("inf"):
+            raise ValueError(f"drain_window is {drain_window:g}; it must be 0 seconds or more")
         self.limits = limits or Limits()
         self.debug = debug
         self.services = rodi.Container()
@@ -96,7 +120,11 @@ class Application(Routes):
         table: Table[Endpoint] = Table(self.param_types)
         super().__init__(table, [], self.services, Prefix("/", self.param_types))
         policy = OriginPolicy.of(origins, require_origin=require_origin)
-        self._dispatcher = Dispatcher(table, policy)
+        self.users = Users(lambda: self._running().timers)
+        """Who has connections open, to end them."""
+        self._rooms = Rooms(self.param_types)
+        self._drain_window = drain_window
+        self._dispatcher = Dispatcher(table, policy, self.users)
         self._bounds = Bounds(
             inbox_messages=self.limits.inbox_messages,
             inbox_bytes=self.limits.inbox_bytes,
@@ -196,6 +224,103 @@ class Application(Routes):
             raise RuntimeError("the application runs already; supervise its actors before")
         self._actors = Supervisor("services", *self._actors.children, *children)
 
+    def room(
+        self,
+        pattern: str,
+        /,
+        *,
+        history: History | None = None,
+        presence: bool | PresenceOptions = False,
+        slow: Slow = Disconnect(),  # noqa: B008 - frozen
+        idle: float = 30.0,
+        capacity: int = 1000,
+        cool_down: float = 10.0,
+    ) -> Callable[[C], C]:
+        """Let a class make the rooms of the topics with these names, such as `game:{game_id}`.
+
+        Its constructor gets the parameters of the pattern by their names, which is checked here. A
+        room is there as soon as somebody joins, and is put away when nobody has needed it for
+        `idle` seconds.
+
+        Args:
+            pattern: The names of the topics.
+            history: What is kept of what is broadcast, for those who come back; None: nothing.
+            presence: Whether it tells who is present, or how.
+            slow: What follows when a member reads too slowly.
+            idle: Seconds without members and without work after which it is put away.
+            capacity: Pushes that may wait for it.
+            cool_down: Seconds for which nobody may join after it has failed too often.
+
+        Raises:
+            RoutingError: The text is no pattern, or is taken.
+            RoomMisdeclared: The class does not fit the pattern, or is no room (a `TypeError`).
+            ValueError: An option is out of its range.
+        """
+
+        def add(room: C) -> C:
+            self._declare(
+                pattern,
+                TopicKind(
+                    pattern=pattern,
+                    history=history,
+                    presence=_presence(presence),
+                    slow=slow,
+                    room=room,
+                    idle=idle,
+                    capacity=capacity,
+                    cool_down=cool_down,
+                ),
+            )
+            return room
+
+        return add
+
+    def topic(
+        self,
+        pattern: str,
+        /,
+        *,
+        history: History | None = None,
+        presence: bool | PresenceOptions = False,
+        slow: Slow = Disconnect(),  # noqa: B008 - frozen
+        authorize: Authorize | None = None,
+        idle: float = 30.0,
+    ) -> None:
+        """Declare what holds for the topics with these names, such as `chat:{room_id}`.
+
+        A topic needs no declaration to be joined by a handler and broadcast to: it then keeps no
+        history, and closes slow members with 1013.
+
+        Args:
+            pattern: The names of the topics.
+            history: What is kept of what is broadcast, for those who come back; None: nothing.
+            presence: Whether it tells who is present, or how.
+            slow: What follows when a member reads too slowly.
+            authorize: Raises `JoinRefused` unless somebody may join; `everyone` lets all. None:
+                whom a handler lets; clients of herdwick.v1, which join by themselves, may not.
+            idle: Seconds without members after which it is put away; its history stays.
+
+        Raises:
+            RoutingError: The text is no pattern, or is taken.
+            ValueError: An option is out of its range.
+        """
+        self._declare(
+            pattern,
+            TopicKind(
+                pattern=pattern,
+                history=history,
+                presence=_presence(presence),
+                slow=slow,
+                authorize=authorize,
+                idle=idle,
+            ),
+        )
+
+    def _declare(self, pattern: str, kind: TopicKind) -> None:
+        if self._system is not None:
+            raise RuntimeError("the application runs already; declare its topics before")
+        self._rooms.declare(pattern, kind)
+
     # ------------------------------------------------------------------ while it runs
 
     @asynccontextmanager
@@ -212,7 +337,10 @@ class Application(Routes):
             raise RuntimeError("the application runs already; one loop at a time")
         self._start_missing = False
         self._dispatcher.guard.check(self.handlers)
-        system = self._new_system(Supervisor("root", self._actors, self._connections))
+        realtime = self._rooms.open()
+        branches = (self._actors, realtime.branch, realtime.announcer, self._connections)
+        system = self._new_system(Supervisor("root", *branches))
+        realtime.serve(system)
         async with AsyncExitStack() as stack:
             for lifespan in self._lifespans:
                 await stack.enter_async_context(asynccontextmanager(lifespan)())
@@ -258,14 +386,23 @@ class Application(Routes):
     def get(
         self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[Ref[Q]]: ...
+    @overload
     def get(
-        self, what: str | Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs
+        self, room: Callable[P, Room[Q]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[Ref[Q]]: ...
+    def get(
+        self,
+        what: str | Dynamic[P, Q] | Callable[P, Room[Q]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> Callable[[H], H] | Awaitable[Ref[Q]]:
-        """Answer GET requests at a path; or give the child of a `Dynamic` with these arguments.
+        """Answer GET requests at a path; or give an actor by what it is made of.
 
         `@app.get("/path")` is the route, as `post` and the others are. `await app.get(devices, id)`
         gives the supervised child that these arguments have made, and starts it where there is
         none; however many call at once, one child is started, and all of them wait for it.
+        `await app.get(Game, id)` gives the room that is declared by `app.room`, started too.
 
         Raises:
             StartFailed: Its start failed, took over 10 s, or there are too many already.
@@ -273,7 +410,14 @@ class Application(Routes):
         """
         if isinstance(what, str):
             return super().get(what)
-        return self._running().get(what, *args, **kwargs)
+        if isinstance(what, Dynamic):
+            return self._running().get(what, *args, **kwargs)  # pyright: ignore[reportUnknownArgumentType]  # P and Q are lost
+        return self._get_room(what, args, kwargs)
+
+    async def _get_room(
+        self, room: Callable[..., Room[Q]], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Ref[Q]:
+        return self._rooms.hall(room, args, kwargs).ref()
 
     async def start(self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs) -> Ref[Q]:
         """Start one more child of a supervised `Dynamic`, and wait until it is ready.
@@ -283,15 +427,63 @@ class Application(Routes):
         """
         return await self._running().start(children, *args, **kwargs)
 
-    async def stop_connections(self) -> None:
+    async def drain(self, window: float | None = None) -> None:
         """Close all connections with 1012, and take no new ones; wait until they have ended.
 
-        Their handlers have their grace, 5 s, to come to an end.
+        It spreads them evenly over `window` seconds, else the application's `drain_window`. What
+        was sent before still goes out, and handlers have their grace, 5 s, to come to an end:
+        replies under way are awaited. Handshakes are answered with 503 from here on, and `ready`
+        is false. Our own servers call it at a signal; under another one the host does.
         """
         self._draining = True
         pool = self._pool()
         if pool is not None:
-            await pool.stop_children()
+            await pool.stop_children(self._drain_window if window is None else window)
+
+    async def broadcast(
+        self,
+        topic: str,
+        payload: object,
+        /,
+        *,
+        exclude: Identified | Iterable[Identified] = (),
+        record: bool = True,
+        key: str | None = None,
+    ) -> Position | None:
+        """Send to all members of a topic, from anywhere: an HTTP handler, an actor, a timer.
+
+        It stands in the topic's order before the first suspension, and returns when it was offered
+        to all members: none of them is waited for. Cancelling it takes nothing back.
+
+        Args:
+            topic: The name of the topic; without members and history, nobody ever hears of it.
+            payload: Text or bytes, which travel as they are, or anything that can be encoded. Do
+                not change it afterwards.
+            exclude: WebSockets or members that are to hear nothing of it.
+            record: Whether it goes into the topic's history, if there is one.
+            key: What tells it from others: the same key within 5 minutes is recorded once.
+
+        Returns:
+            Where it stands in the history; None where it is not recorded.
+
+        Raises:
+            NotEncodable: The payload cannot be encoded.
+            InvalidTopic: There can be no topic of this name (a `ValueError`).
+            NotRunning: The application has not been started.
+        """
+        check_name(topic)
+        ids = ids_of(exclude)
+        realtime = self._rooms.realtime
+        return await realtime.broadcast(topic, payload, exclude=ids, record=record, key=key)
+
+    def presence(self, topic: str, /) -> Mapping[str, Mapping[str, object]]:
+        """Tell who is present on a topic: by key, the meta of each connection, by its id.
+
+        Raises:
+            NotRunning: The application has not been started.
+        """
+        found = self._rooms.realtime.topics.get(topic)
+        return {} if found is None or found.presences is None else found.presences
 
     # ------------------------------------------------------------------ servers
 
@@ -323,9 +515,24 @@ class Application(Routes):
             debug=self.debug,
         )
         connection = Connection(transport, behaviour, self._bounds)
-        request.websocket = WebSocket(request, connection, socket.codec, socket.on_invalid)
+        request.websocket = WebSocket(
+            request,
+            connection,
+            socket.codec,
+            socket.on_invalid,
+            rooms=self._rooms,
+            topics=socket.topics or self.limits.topics,
+            admit=partial(self._admit, request),
+        )
         self._spawn(connection)
         return connection
+
+    async def _admit(self, request: Request, token: str) -> Identity:
+        identity = await self._dispatcher.refresh(request, token)
+        if request.websocket is not None:
+            request.identity = identity
+            self.users.enter(identity, request.websocket.connection)
+        return identity
 
     def _spawn(self, connection: Connection) -> None:
         try:
@@ -392,6 +599,7 @@ class Application(Routes):
 
     def _stopped(self) -> None:
         self._system = None
+        self._rooms.close()
 
     def _watch(self, event: Event) -> None:
         if isinstance(event, GaveUp) and event.path.count("/") == 1:
@@ -399,6 +607,12 @@ class Application(Routes):
 
     def _stop_code(self) -> int:
         return 1011 if self._gave_up else 1012
+
+
+def _presence(presence: bool | PresenceOptions) -> PresenceOptions | None:
+    if isinstance(presence, PresenceOptions):
+        return presence
+    return PresenceOptions() if presence else None
 
 
 def _check_error(error: object) -> None:

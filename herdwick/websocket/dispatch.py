@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import unquote
 
-from herdwick.actors import Connection, Phase
+from herdwick.actors import Connection, JoinRefused, Phase
 from herdwick.routing import Match, Table
 from herdwick.runtime import AskTimeout, NotFound, NotHandled, TooManyChildren
 
@@ -15,11 +15,14 @@ from .auth import Guard
 from .ends import is_end, only_disconnects
 from .errors import NotRunning
 from .http import HTTPError, Response, to_response
+from .identity import Identity
 from .middleware import Middleware, chain
 from .mount import Mounted, Mounts, inner_scope, run_socket
 from .origin import OriginPolicy
 from .request import Request
+from .rooms import key_of
 from .routes import WEBSOCKET, Endpoint, find, not_found
+from .users import Users
 
 ExceptionHandler: TypeAlias = Callable[[Request, Any], Awaitable[Response | None]]
 
@@ -32,8 +35,9 @@ RETRY_AFTER: Final = "1"
 class Dispatcher:
     """Finds the handler of each request and runs it, with all that stands around it."""
 
-    def __init__(self, table: Table[Endpoint], origins: OriginPolicy) -> None:
+    def __init__(self, table: Table[Endpoint], origins: OriginPolicy, users: Users) -> None:
         self.table = table
+        self.users = users
         self.origins = origins
         self.guard = Guard()
         self.mounts = Mounts()
@@ -73,8 +77,8 @@ class Dispatcher:
         try:
             response = await self._checked(request, match)
         except Exception as error:
-            is_open = connection.phase is Phase.OPEN
-            refusal = None if is_open else refusal_of(error, request)
+            waits = connection.phase is Phase.HANDSHAKE
+            refusal = refusal_of(error, request) if waits else None
             if refusal is None and not is_end(error, connection):
                 raise
             response = None if refusal is None else refusal.response()
@@ -83,6 +87,26 @@ class Dispatcher:
         if response is not None and connection.phase is Phase.HANDSHAKE:
             body = await response.read()
             connection.reject(response.status, response.headers.raw(), body)
+
+    async def refresh(self, request: Request, token: str) -> Identity:
+        """Let the client of an open WebSocket show a new token, and give whom it stands for.
+
+        It is looked for where a handshake would have it: in `Authorization`, and in the
+        subprotocols. It has to meet the rule of the handler, as the handshake had.
+
+        Raises:
+            HTTPError: 401 or 403: it is not valid, not enough, or somebody else's.
+        """
+        match = self.resolve(request, WEBSOCKET)
+        if match is None:
+            raise HTTPError(403, "a mounted application does not take new tokens")
+        renewed = request.with_token(token)
+        await self.guard.admit(renewed, match.endpoint.handler)
+        if renewed.identity is None:
+            raise HTTPError(401, "the token is not valid")
+        if request.identity is not None and key_of(request.identity) != key_of(renewed.identity):
+            raise HTTPError(403, "the token is somebody else's")
+        return renewed.identity
 
     async def _checked(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
         refusal = self.origins.refusal(request.scheme, request.scope["headers"])
@@ -109,6 +133,8 @@ class Dispatcher:
         request.route_values = match.values
         endpoint = match.endpoint
         await self.guard.admit(request, endpoint.handler)
+        if request.websocket is not None and request.identity is not None:
+            self.users.enter(request.identity, request.websocket.connection)
         arguments = await endpoint.binder(request)
         result = await cast("Awaitable[object]", endpoint.handler(**arguments))
         if endpoint.socket is None:
@@ -154,6 +180,10 @@ def refusal_of(error: Exception, request: Request) -> HTTPError | None:
             refusal = HTTPError(503, headers={"retry-after": RETRY_AFTER})
         case AskTimeout():
             refusal = HTTPError(504)
+        case JoinRefused(retry_after=None):
+            refusal = HTTPError(403)
+        case JoinRefused():
+            refusal = HTTPError(503, headers={"retry-after": RETRY_AFTER})
         case _:
             return None
     logger.warning("%s answered with %d: %s", request.path, refusal.status, error)

@@ -4,36 +4,52 @@ import logging
 from collections.abc import Iterator
 from typing import Final, cast
 
-from herdwick.actors import Connection, Phase
+from herdwick.actors import Connection, JoinRefused, NotAMember, Phase, RoomUnavailable
 
 from .errors import InvalidMessage, UnexpectedMessage, WebSocketDisconnectError
 
 logger: Final = logging.getLogger("herdwick")
 
-CLIENTS_DOING: Final = (UnexpectedMessage, InvalidMessage, WebSocketDisconnectError)
-"""What a client alone can cause."""
+CLIENTS_DOING: Final = (UnexpectedMessage, InvalidMessage, JoinRefused)
+"""What a client alone can cause, while it is connected."""
+
+GONE: Final = (WebSocketDisconnectError, NotAMember)
+"""What says that the client, or its membership, is gone."""
 
 
 def is_end(error: BaseException, connection: Connection) -> bool:
     """Tell whether an error is no crash but an end, and close the connection as it says.
 
     The disconnect is a normal end. A message that the client should not have sent is its
-    mistake, not the program's: 1003 or 1007. Groups of these, out of task groups, count too.
+    mistake, not the program's: 1003 or 1007; so is a join that is refused: 4403, or 1013 where it
+    is worth another try. Groups of these, out of task groups, count too.
     """
-    if only_disconnects(error):
-        return connection.phase is Phase.OVER
     causes = list(_leaves(error))
-    if not all(isinstance(cause, CLIENTS_DOING) for cause in causes):
+    if not all(isinstance(cause, (*CLIENTS_DOING, *GONE)) for cause in causes):
         return False
-    mistake = next(each for each in causes if not isinstance(each, WebSocketDisconnectError))
+    mistake = next((each for each in causes if isinstance(each, CLIENTS_DOING)), None)
+    if mistake is None:
+        return connection.phase is Phase.OVER
     logger.info("%s: %s", connection.path, mistake)
-    connection.close(1003 if isinstance(mistake, UnexpectedMessage) else 1007, str(mistake))
+    connection.close(_code_for(mistake), str(mistake))
     return True
 
 
 def only_disconnects(error: BaseException) -> bool:
     """Tell whether nothing but disconnects ended a handler, its task groups' tasks included."""
     return all(isinstance(each, WebSocketDisconnectError) for each in _leaves(error))
+
+
+def _code_for(mistake: BaseException) -> int:
+    match mistake:
+        case UnexpectedMessage():
+            return 1003
+        case RoomUnavailable():
+            return 1013
+        case JoinRefused():
+            return 4403
+        case _:
+            return 1007
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -57,6 +57,9 @@ class Limits:
     """Seconds that a request's head may take to arrive, however it dribbles. Uvicorn does not
     enforce it."""
 
+    topics: int = 128
+    """Topics that one connection may be a member of at a time; a join beyond is refused."""
+
     body_bytes: int = MIB
     """Size of a request's body; more is answered with 413."""
 

@@ -93,6 +93,13 @@ class Request:
         # Without the query, which may hold a token.
         return f"<Request {self.method} {self.path!r}>"
 
+    def with_token(self, token: str) -> Request:
+        """Give the same handshake as if it had come with this token, and no other."""
+        headers = [field for field in self.scope["headers"] if field[0].lower() != b"authorization"]
+        headers.append((b"authorization", b"Bearer " + token.encode("latin-1", "replace")))
+        scope = {**self.scope, "headers": headers, "subprotocols": [f"bearer.{token}"]}
+        return Request(scope)
+
     @property
     def method(self) -> str:
         """The method, in capitals; GET for a handshake."""

@@ -29,11 +29,15 @@ class SocketOptions:
     codec: Codec = field(default_factory=Codec)
     cancel_on_disconnect: bool = False
     on_invalid: OnInvalid = "raise"
+    topics: int | None = None
+    """Topics that a connection may be a member of; None: as the application's limits say."""
 
     def __post_init__(self) -> None:
         choices = get_args(OnInvalid)
         if self.on_invalid not in choices:
             raise ValueError(f"on_invalid is {self.on_invalid!r}; it must be one of {choices}")
+        if self.topics is not None and self.topics < 1:
+            raise ValueError(f"topics is {self.topics}; it must be 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +79,26 @@ class Routes:
         codec: CodecName = "json",
         cancel_on_disconnect: bool = False,
         on_invalid: OnInvalid = "raise",
+        topics: int | None = None,
     ) -> Callable[[F], F]:
         """Serve WebSockets at this path.
 
         `codec` is that of `receive_as` and `send_message`; `cancel_on_disconnect` cancels the
         handler as soon as the client is gone; `on_invalid="reply"` lets `receive_as` answer a
-        message that does not decode with an error, instead of raising.
+        message that does not decode with an error, instead of raising; `topics` bounds how many a
+        connection may be a member of, where it is not to be `Limits.topics`.
 
         Raises:
-            ValueError: There is no such codec, or no such way to treat what is invalid.
+            ValueError: There is no such codec, no such way to treat what is invalid, or `topics`
+                is less than 1.
             RoutingError: The path is no pattern, or is taken.
             BindingError: The handler wants an argument that cannot be bound.
         """
         options = SocketOptions(
-            codec=Codec(codec), cancel_on_disconnect=cancel_on_disconnect, on_invalid=on_invalid
+            codec=Codec(codec),
+            cancel_on_disconnect=cancel_on_disconnect,
+            on_invalid=on_invalid,
+            topics=topics,
         )
         return self._adder(WEBSOCKET, path, options)
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 import anyio.lowlevel
 
-from herdwick.actors import Close, Connection, Data, Phase, RawHeaders, Send, check_close_code
+from herdwick.actors import (
+    Close,
+    Connection,
+    Data,
+    Membership,
+    Phase,
+    Position,
+    RawHeaders,
+    Room,
+    Send,
+    check_close_code,
+)
+from herdwick.protocol import SUBPROTOCOL
 from herdwick.runtime import Ref
 
 from .codec import Codec, decode_json, encode_json
@@ -22,13 +35,18 @@ from .errors import (
 )
 from .headers import encode_field
 from .identity import Identity
+from .live import Live
+from .rooms import Rooms
 from .state import MessageMode, WebSocketState
+from .wires import PlainWire
 
 if TYPE_CHECKING:
     from .asgi_types import Scope
     from .headers import Headers
     from .request import Query, Request
 
+P = ParamSpec("P")
+Q = TypeVar("Q")
 T = TypeVar("T")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
@@ -51,7 +69,16 @@ class WebSocket:
     `send_*` take effect before their first suspension.
     """
 
-    __slots__ = ("__weakref__", "_codec", "_on_invalid", "connection", "request")
+    __slots__ = (
+        "__weakref__",
+        "_admit",
+        "_codec",
+        "_on_invalid",
+        "_rooms",
+        "_topics",
+        "connection",
+        "request",
+    )
 
     def __init__(
         self,
@@ -59,6 +86,10 @@ class WebSocket:
         connection: Connection,
         codec: Codec,
         on_invalid: OnInvalid = "raise",
+        *,
+        rooms: Rooms,
+        topics: int,
+        admit: Callable[[str], Awaitable[Identity]],
     ) -> None:
         self.request = request
         """The handshake: the HTTP request that asked for the connection."""
@@ -66,6 +97,9 @@ class WebSocket:
         """Its actor."""
         self._codec = codec
         self._on_invalid: OnInvalid = on_invalid
+        self._rooms = rooms
+        self._topics = topics
+        self._admit = admit
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.request.path!r} {self.state.name}>"
@@ -377,6 +411,86 @@ class WebSocket:
         """
         await self._send(self._codec.encode(message))
 
+    # ------------------------------------------------------------------ rooms and topics
+
+    @overload
+    def join(
+        self,
+        topic: str,
+        /,
+        *,
+        since: Position | None = None,
+        params: Mapping[str, object] | None = None,
+    ) -> AbstractAsyncContextManager[Membership[Never]]: ...
+    @overload
+    def join(
+        self, room: Callable[P, Room[Q]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AbstractAsyncContextManager[Membership[Q]]: ...
+    def join(
+        self, what: str | Callable[..., Room[Any]], /, *args: object, **kwargs: Any
+    ) -> AbstractAsyncContextManager[Membership[Any]]:
+        """Be a member of a topic, or of a room, for the time of an `async with` block.
+
+        `websocket.join("chat:42")` joins a topic by its name. `websocket.join(Game, game_id)` joins
+        the room that these arguments name; they are checked as those of its constructor. What is
+        broadcast goes out to the client by itself, encoded by the route's codec. The room's
+        `on_join` gets `params`, which are the query of the handshake where nothing else is given.
+
+        Everything that is published after the join is sent, and nothing before it twice; with
+        `since` what was missed from there on comes first. The membership ends with the block, or
+        with the connection.
+
+        Raises:
+            JoinRefused: The room refuses it; unhandled it closes with 4403.
+            InvalidWebSocketStateError: The connection is not accepted yet.
+            WebSocketDisconnectError: It is over.
+            RoomMisdeclared: The class was not declared with `app.room`.
+        """
+        if isinstance(what, str):
+            name, options = what, kwargs
+        else:
+            name, options = self._rooms.name_of(what, args, kwargs), {}
+        self._check_open()
+        params = cast("Mapping[str, object] | None", options.get("params"))
+        return self._rooms.joined(
+            name,
+            self.connection,
+            PlainWire(self._codec),
+            self.identity,
+            params=dict(self.query) if params is None else params,
+            since=options.get("since"),
+            most=self._topics,
+        )
+
+    async def serve_rooms(self, *only: str | type[Room[Any]]) -> None:
+        """Speak herdwick.v1 with the client until the connection is over: it joins by itself.
+
+        What it can join is what is declared: rooms, and topics with an `authorize`. `only` names
+        some of them, by pattern or class, and leaves out the others. Where nobody has accepted
+        the handshake, this does, or refuses it with 400 if the client does not offer herdwick.v1.
+
+        Raises:
+            ValueError: `only` names something that is not declared.
+        """
+        patterns = self._rooms.patterns_of(only)
+        if self.connection.phase is Phase.HANDSHAKE:
+            if SUBPROTOCOL not in self.subprotocols:
+                await self.reject(400, body=f"offer the subprotocol {SUBPROTOCOL}")
+                return
+            await self.accept(subprotocol=SUBPROTOCOL)
+        await Live(self, self._rooms, most=self._topics, only=patterns).run()
+
+    async def refresh(self, token: str) -> Identity:
+        """Let the client show a new token on the open connection, before the old one expires.
+
+        It is authenticated as that of the handshake was, and meets the same rule. From here on it
+        is the connection's `identity`, and its `exp` the moment at which it is closed with 4401.
+
+        Raises:
+            HTTPError: 401 or 403: it is not valid, not enough, or somebody else's; nothing changes.
+        """
+        return await self._admit(token)
+
     # ------------------------------------------------------------------ background work
 
     def start_soon(self, function: Callable[..., Awaitable[object]], /, *args: object) -> None:
@@ -415,6 +529,12 @@ class WebSocket:
         if self.connection.phase is Phase.HANDSHAKE:
             raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
         if not await self.connection.send(data):
+            raise self._disconnected()
+
+    def _check_open(self) -> None:
+        if self.connection.phase is Phase.HANDSHAKE:
+            raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
+        if self.connection.phase is Phase.OVER:
             raise self._disconnected()
 
     def _wrong_state(self, expected: WebSocketState, hint: str) -> InvalidWebSocketStateError:

@@ -41,7 +41,7 @@ async def test_stopping_the_connections_closes_them_with_1012(
     async with stage.serve(app) as url, stage.connect(url) as anna, stage.connect(url) as ben:
         await anna.receive()
         await ben.receive()
-        await app.stop_connections()
+        await app.drain()
         codes = [(await closing(anna)).code, (await closing(ben)).code]
 
     assert codes == [1012, 1012]
@@ -57,7 +57,7 @@ async def test_a_draining_application_refuses_handshakes_with_503(stage: Stage[P
         await websocket.accept()
 
     async with stage.serve(app) as url:
-        await app.stop_connections()
+        await app.drain()
         with pytest.raises(Refused) as refused:
             async with stage.connect(url):
                 pass
@@ -108,7 +108,7 @@ async def test_what_a_client_said_before_the_stop_can_still_be_read(stage: Stage
             await peer.send(message)
         assert await peer.receive() == "go"
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(app.stop_connections)
+            tasks.start_soon(app.drain)
             assert (await closing(peer)).code == 1012
             stopped.set()
 

@@ -153,7 +153,7 @@ async def test_operators_who_reboot_a_device_together_reboot_it_once() -> None:
             await until(lambda: app.system.statistics(pump).high_water == 3)
             await pump.ask(IsOnline())
             await peer.send(b"\x02\x00")
-        await app.stop_connections()
+        await app.drain()
 
         assert await peer.receive() == b"\x01"
         with pytest.raises(Closed):

@@ -99,7 +99,7 @@ class FakeApp:
         finally:
             self.events.append("stopped")
 
-    async def stop_connections(self) -> None:
+    async def drain(self) -> None:
         self.events.append("draining")
         for conversation in self.conversations:
             conversation.transport.close(1012, "restarting")

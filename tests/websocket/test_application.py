@@ -612,7 +612,7 @@ async def test_draining_closes_with_1012_and_refuses_with_503() -> None:
     app.ws("/ws")(echo)
 
     async with TestClient(app) as client, client.websocket_connect("/ws") as socket:
-        await app.stop_connections()
+        await app.drain()
 
         assert app.connections == 0
         with pytest.raises(WebSocketDisconnectError) as caught:

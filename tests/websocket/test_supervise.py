@@ -162,6 +162,11 @@ async def test_supervised_actors_and_connections_stand_in_one_tree() -> None:
         "root/services/chat/rooms",
         "root/services/chat/rooms/fell",
         "root/services/Counter",
+        "root/realtime",
+        "root/realtime/pumps",
+        "root/realtime/registry",
+        "root/realtime/rooms",
+        "root/presence",
         "root/connections",
         f"root/connections/{ids[0]}",
     ]
@@ -222,14 +227,20 @@ async def test_what_happens_from_the_first_start_on_is_told_to_who_subscribed_be
         pass
 
     connection = next(event.path for event in events if event.path.startswith("root/connections/"))
+    realtime = ["root/realtime/pumps", "root/realtime/registry", "root/realtime/rooms"]
+    rooms = [*realtime, "root/realtime", "root/presence"]
     assert [(type(event), event.path) for event in events] == [
         (Started, "root/services/Counter"),
         (Started, "root/services"),
+        *((Started, path) for path in rooms),
         (Started, "root/connections"),
         (Started, "root"),
         (Started, connection),
         (Exited, connection),
         (Exited, "root/connections"),
+        (Exited, "root/presence"),
+        *((Exited, path) for path in reversed(realtime)),
+        (Exited, "root/realtime"),
         (Exited, "root/services/Counter"),
         (Exited, "root/services"),
         (Exited, "root"),
@@ -258,7 +269,7 @@ async def test_actors_outlast_the_handlers_that_need_them_to_clean_up() -> None:
             totals.append(await app.ref(counter).ask(Total()))
 
     async with TestClient(app) as client, client.websocket_connect("/ws") as socket:
-        await app.stop_connections()
+        await app.drain()
         assert socket.close_code == 1012
 
     assert totals == [1, 1]
@@ -678,7 +689,7 @@ async def test_an_actor_hears_of_the_sockets_that_a_drain_closes() -> None:
         async with client.websocket_connect("/ws") as one, client.websocket_connect("/ws") as other:
             await one.receive()
             await other.receive()
-            await app.stop_connections()
+            await app.drain()
         await until(lambda: len(notes) == 2)
 
     assert notes == ["shutdown", "shutdown"]

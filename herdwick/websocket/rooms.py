@@ -1,0 +1,267 @@
+"""What an application declares of its topics and rooms, and the joins of its handlers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar, cast, get_type_hints
+from uuid import UUID
+
+from herdwick.actors import (
+    Connection,
+    Hall,
+    Joining,
+    Left,
+    Membership,
+    Params,
+    Position,
+    Realtime,
+    Room,
+    TopicKind,
+    UnknownTopic,
+    Wire,
+)
+from herdwick.routing import (
+    InvalidTopic,
+    Parameter,
+    ParamTypes,
+    TopicMatch,
+    TopicPattern,
+    TopicTable,
+    check_topic,
+)
+
+from .errors import NotRunning
+from .identity import Identity, MissingIdentityId
+from .wires import V1Wire
+
+C = TypeVar("C", bound=type[Room[Any]])
+
+_WRITTEN: Final[Mapping[str, type]] = {"str": str, "int": int, "float": float, "uuid": UUID}
+
+
+class RoomMisdeclared(TypeError):
+    """A room's class and the pattern of its topics do not fit; a mistake in the program."""
+
+    def __init__(self, room: object, pattern: str, problem: str) -> None:
+        name = getattr(room, "__qualname__", repr(room))
+        super().__init__(f"{name} cannot be the room of {pattern!r}: {problem}")
+        self.pattern = pattern
+        """The text of the pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A room's class with the pattern of its topics."""
+
+    pattern: TopicPattern
+    kind: TopicKind
+
+
+class Rooms:
+    """The topics and rooms of one application: what is declared, and what runs."""
+
+    def __init__(self, types: ParamTypes) -> None:
+        self._table: TopicTable[TopicKind] = TopicTable(types)
+        self._classes: dict[type[Room[Any]], Declared] = {}
+        self._realtime: Realtime | None = None
+
+    # ------------------------------------------------------------------ declarations
+
+    def declare(self, text: str, kind: TopicKind) -> None:
+        """Declare what holds for the topics of a pattern.
+
+        Raises:
+            RoutingError: The text is no pattern, or one matches the same names already.
+            RoomMisdeclared: The room's class does not fit.
+        """
+        pattern = TopicPattern.read(text, self._table.types)
+        if kind.room is not None:
+            _check_room(kind.room, pattern, self._classes)
+            self._classes[kind.room] = Declared(pattern, kind)
+        self._table.add(pattern, replace(kind, pattern=text))
+
+    def name_of(
+        self, room: Callable[..., Room[Any]], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> str:
+        """Give the name of the topic whose room is made of these arguments.
+
+        Raises:
+            RoomMisdeclared: The class was not declared.
+            TypeError: The arguments do not fit its constructor.
+            UnknownTopic: A value cannot stand in a topic's name.
+        """
+        declared = self._classes.get(cast("type[Room[Any]]", room))
+        if declared is None:
+            raise RoomMisdeclared(room, "", "declare it first, with @app.room(pattern)")
+        bound = inspect.signature(room).bind(*args, **kwargs)
+        bound.apply_defaults()
+        try:
+            name: str = declared.pattern.name(bound.arguments)
+        except InvalidTopic as error:
+            raise UnknownTopic(error.name, error.problem) from None
+        return name
+
+    def patterns_of(self, only: tuple[str | type[Room[Any]], ...]) -> frozenset[str]:
+        """Give the texts of patterns that are named by themselves, or by their rooms' classes.
+
+        Raises:
+            ValueError: One of them is not declared.
+        """
+        known = {kind.pattern: kind for kind in self._table}
+        texts: set[str] = set()
+        for each in only:
+            declared = None if isinstance(each, str) else self._classes.get(each)
+            text = declared.pattern.text if declared else each
+            if text not in known:
+                raise ValueError(f"{each!r} is not declared; declare it with app.room or app.topic")
+            texts.add(str(text))
+        return frozenset(texts)
+
+    def find(self, name: str) -> TopicMatch[TopicKind] | None:
+        """Find what is declared of a topic."""
+        return self._table.find(name)
+
+    # ------------------------------------------------------------------ while it runs
+
+    def open(self) -> Realtime:
+        """Make what runs them, for one run of the application."""
+        self._realtime = Realtime(self.find, V1Wire(0))
+        return self._realtime
+
+    def close(self) -> None:
+        """Forget what ran them."""
+        self._realtime = None
+
+    @property
+    def realtime(self) -> Realtime:
+        """What runs them.
+
+        Raises:
+            NotRunning: The application has not been started.
+        """
+        if self._realtime is None:
+            raise NotRunning
+        return self._realtime
+
+    def hall(self, room: Callable[..., Room[Any]], args: Any, kwargs: Any) -> Hall:
+        """Give the place of a room, which stands in the tree or soon will."""
+        hall = self.realtime.topic(self.name_of(room, args, kwargs))
+        assert isinstance(hall, Hall)
+        return hall
+
+    @asynccontextmanager
+    async def joined(
+        self,
+        name: str,
+        connection: Connection,
+        wire: Wire,
+        identity: Identity | None,
+        *,
+        params: Mapping[str, object],
+        since: Position | None,
+        most: int,
+    ) -> AsyncGenerator[Membership[Any]]:
+        """Be a member for the time of a block; see `WebSocket.join`."""
+        joining = self.joining(name, connection, wire, identity, most)
+        membership = await joining.join(Params(params), since)
+        try:
+            yield membership
+        except BaseException:
+            joining.member.leave(Left("crashed"))
+            raise
+        finally:
+            joining.member.leave(Left("left"))
+
+    def joining(
+        self, name: str, connection: Connection, wire: Wire, identity: Identity | None, most: int
+    ) -> Joining:
+        """Take the first look at somebody who wants to join.
+
+        Raises:
+            JoinRefused: There can be no such topic, or he is a member of it, or of too many.
+        """
+        try:
+            check_topic(name)
+        except InvalidTopic as error:
+            raise UnknownTopic(name, error.problem) from None
+        return Joining(
+            self.realtime,
+            connection,
+            wire,
+            topic=name,
+            identity=identity,
+            key=key_of(identity),
+            most=most,
+        )
+
+
+def key_of(identity: Identity | None) -> str | None:
+    """Give what somebody is present as; None where nothing tells."""
+    try:
+        return None if identity is None else identity.id
+    except MissingIdentityId:
+        return None
+
+
+def check_name(name: str) -> None:
+    """Let the name of a topic pass.
+
+    Raises:
+        InvalidTopic: It is none (a `ValueError`).
+    """
+    check_topic(name)
+
+
+def _check_room(
+    room: type[Room[Any]], pattern: TopicPattern, known: Mapping[type[Room[Any]], Declared]
+) -> None:
+    if not is_room(room):
+        raise RoomMisdeclared(room, pattern.text, "it is no class derived from Room")
+    if room in known:
+        other = known[room].pattern.text
+        raise RoomMisdeclared(
+            room, pattern.text, f"it is the room of {other!r}; derive another one"
+        )
+    parameters = inspect.signature(room).parameters
+    hints = _hints(room)
+    for segment in pattern.segments:
+        if not isinstance(segment, Parameter):
+            continue
+        if segment.name not in parameters:
+            raise RoomMisdeclared(
+                room,
+                pattern.text,
+                f"its constructor takes no {segment.name!r}; it is called with "
+                f"the parameters of the pattern: {', '.join(pattern.names)}",
+            )
+        wanted, given = hints.get(segment.name), _WRITTEN.get(segment.type.name)
+        if wanted in _WRITTEN.values() and given is not None and wanted is not given:
+            name = next(name for name, kind in _WRITTEN.items() if kind is wanted)
+            shown = getattr(wanted, "__name__", name)
+            raise RoomMisdeclared(
+                room,
+                pattern.text,
+                f"{segment.name} is annotated with {shown}; write "
+                f"{{{segment.name}:{name}}} in the pattern",
+            )
+    for name, parameter in parameters.items():
+        variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if name not in pattern.names and parameter.default is parameter.empty and not variable:
+            raise RoomMisdeclared(
+                room, pattern.text, f"its constructor wants {name!r}, which the pattern has not"
+            )
+
+
+def is_room(room: object) -> bool:
+    """Tell whether something is a class of rooms."""
+    return isinstance(room, type) and issubclass(room, Room)
+
+
+def _hints(room: type[Room[Any]]) -> dict[str, Any]:
+    try:
+        return get_type_hints(room.__init__)
+    except Exception:  # whatever the evaluation of somebody's annotations may raise
+        return {}
