@@ -42,7 +42,7 @@ from .log import (
     Recovery,
     Store,
 )
-from .member import Member, Params
+from .member import Member, Params, Principal
 from .presence import PresenceDiff, PresenceOptions, Present
 from .realtime import Realtime
 from .refusals import (
@@ -103,6 +103,7 @@ __all__ = [
     "PresenceDiff",
     "PresenceOptions",
     "Present",
+    "Principal",
     "Publication",
     "Push",
     "RawHeaders",

@@ -158,9 +158,14 @@ class Hall(Topic):
         return bool(self.members or self._errands)
 
     def ref(self) -> Ref[Any]:
-        """Give the room's address; the room is there, or about to be."""
+        """Give the room's address; the room is there, or about to be.
+
+        Raises:
+            RoomUnavailable: The branch of the rooms is down.
+        """
         self.wake_room()
-        assert self.slot is not None
+        if self.slot is None:
+            raise RoomUnavailable(self.name, 1.0)
         return self.slot.ref()
 
     def wake_room(self) -> None:

@@ -15,7 +15,7 @@ from herdwick.runtime import Answer, Askable, AskTimeout, Expired
 from .hall import Hall
 from .left import Left
 from .log import Position, Recovery
-from .member import Member, Params
+from .member import Member, Params, Principal
 from .refusals import (
     AlreadyJoined,
     InvalidParams,
@@ -162,7 +162,7 @@ class Joining:
         wire: Wire,
         *,
         topic: str,
-        identity: Any,
+        identity: Principal | None,
         key: str | None,
         most: int,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import anyio
 import msgspec
@@ -40,6 +40,20 @@ class Params(dict[str, Any]):
         return msgspec.convert(dict(self), into, strict=False)
 
 
+class Principal(Protocol):
+    """Who a client is, as authentication has found out."""
+
+    @property
+    def id(self) -> str:
+        """What it is known by."""
+        ...
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What is known about it."""
+        ...
+
+
 class Member:
     """A member of a topic, as its room sees it: nothing here waits.
 
@@ -59,17 +73,26 @@ class Member:
         "identity",
         "joined",
         "key",
+        "meta",
         "position",
         "seq",
     )
 
     def __init__(
-        self, topic: Topic, connection: Connection, wire: Wire, identity: Any, key: str | None
+        self,
+        topic: Topic,
+        connection: Connection,
+        wire: Wire,
+        identity: Principal | None,
+        key: str | None,
     ) -> None:
-        self.identity: Any = identity
+        self.identity: Principal | None = identity
         """Who the client is; None without authentication."""
         self.key = key or connection.name
         """What it is present as: the identity's `id`, else its connection's own."""
+        self.meta: object = None
+        """What others are told of it, where the topic tells who is present; `authorize` may set it.
+        None: nothing, and in a room it is not present then."""
         self.joined = False
         """Whether the membership has begun."""
         self.seq = 0
@@ -123,9 +146,12 @@ class Member:
 
         Raises:
             TypeError: The payload cannot be encoded.
+            RuntimeError: It is no member yet: what `on_join` returns is the first that it hears.
         """
-        if self._left is not None or self._pending is not None or self._behind:
+        if self._left is not None or self._lags:
             return False
+        if not self.joined:
+            raise RuntimeError(f"{self} is not in yet; let `on_join` return what it is to hear")
         wire = self._wire
         frame = wire.publication(self.topic, wire.encode(payload), None)
         if frame is not None and self._connection.offer(frame):
@@ -229,6 +255,11 @@ class Member:
         else:
             frame = None if position is None else self._wire.moved(self.topic, position)
         return frame is not None and self._connection.offer(frame)
+
+    @property
+    def _lags(self) -> bool:
+        """Whether more waits for it already than may, and the rest waits here or in the log."""
+        return self._behind or (self._pending is not None and self._flush is None)
 
     def _lag(self) -> None:
         match self._topic.kind.slow:

@@ -25,6 +25,7 @@ from herdwick.runtime import (
     NoReply,
     Question,
     Rejected,
+    Signal,
     answered,
     marked,
     marks_of,
@@ -416,7 +417,8 @@ class RoomBody:
         elif type(message) in self._room.__member_handlers__:
             self._refuse(message, item)
         else:
-            self._hall.busy()
+            if not isinstance(item, Signal):  # its own timers keep no room that nobody is in
+                self._hall.busy()
             await self._actor.handle(message, item)
 
     def _refuse(self, message: object, item: object) -> None:

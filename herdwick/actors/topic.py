@@ -188,7 +188,7 @@ class Topic:
 
     def offered(self, seq: int) -> None:
         """Be done with all up to a number: nobody needs it from here any more."""
-        del self._queued[: len(self._queued) - (self.seq - seq)]
+        del self._queued[: max(0, len(self._queued) - (self.seq - seq))]
         self._offered = max(self._offered, seq)
         self._progress.wake_all()
 
@@ -218,6 +218,10 @@ class Topic:
     def attach(self, member: Member) -> None:
         """Take a member in, from here on."""
         self.members[member.id] = member
+        # In a room its code says who is present; without one, all members are.
+        tells = self.presences is not None and (member.meta is not None or self.kind.room is None)
+        if tells:
+            self.track(member, {} if member.meta is None else member.meta)
         self._cancel_retirement()
 
     def detach(self, member: Member, left: Left) -> None:
@@ -239,12 +243,14 @@ class Topic:
         """
         if self.presences is None:
             raise RuntimeError(f"{self.name} does not tell who is present; declare presence=True")
-        if member.left is None:
+        member.meta = meta  # of one who is not in yet, nobody hears before he is
+        if self.members.get(member.id) is member:
             self.presences.set(member.id, member.key, meta)
 
     def untrack(self, member: Member) -> None:
         """Let a member be present no more, though it stays a member."""
-        if self.presences is not None:
+        member.meta = None
+        if self.presences is not None and self.members.get(member.id) is member:
             self.presences.drop(member.id)
 
     def fail(self, why: str) -> None:
@@ -289,14 +295,16 @@ class Topic:
         self._retirement = self.timers.call_later(self.kind.idle, self.retire_if_unused)
 
     def retire_if_unused(self) -> None:
-        """Put it away, if nobody has needed it for its idle time."""
-        if self.unused and not self._closed:
-            left = self.quiet_since + self.kind.idle - self._realtime.clock()
-            if left > 0:
-                self._cancel_retirement()
-                self._retirement = self.timers.call_later(left, self.retire_if_unused)
-            else:
-                self.close()
+        """Put it away, if nobody has needed it for its idle time; else look again."""
+        if self._closed or self.members:
+            return
+        idle = self.kind.idle
+        left = self.quiet_since + idle - self._realtime.clock() if self.unused else idle
+        if left > 0:
+            self._cancel_retirement()
+            self._retirement = self.timers.call_later(left, self.retire_if_unused)
+        else:
+            self.close()
 
     def close(self) -> None:
         """Be put away: its log stays with the store."""

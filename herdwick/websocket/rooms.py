@@ -169,7 +169,7 @@ class Rooms:
         membership = await joining.join(Params(params), since)
         try:
             yield membership
-        except BaseException:
+        except Exception:
             joining.member.leave(Left("crashed"))
             raise
         finally:
