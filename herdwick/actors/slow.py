@@ -33,7 +33,7 @@ class CatchUp:
         _check_patience(self.patience)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots, `Conflate[Price](…)` fails before 3.12
 class Conflate(Generic[T]):
     """Keep only the newest publication of each key for it, until it can read on.
 

@@ -386,23 +386,14 @@ class Application(Routes):
     def get(
         self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[Ref[Q]]: ...
-    @overload
     def get(
-        self, room: Callable[P, Room[Q]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[Ref[Q]]: ...
-    def get(
-        self,
-        what: str | Dynamic[P, Q] | Callable[P, Room[Q]],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
+        self, what: str | Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs
     ) -> Callable[[H], H] | Awaitable[Ref[Q]]:
-        """Answer GET requests at a path; or give an actor by what it is made of.
+        """Answer GET requests at a path; or give the child of a `Dynamic` with these arguments.
 
         `@app.get("/path")` is the route, as `post` and the others are. `await app.get(devices, id)`
         gives the supervised child that these arguments have made, and starts it where there is
         none; however many call at once, one child is started, and all of them wait for it.
-        `await app.get(Game, id)` gives the room that is declared by `app.room`, started too.
 
         Raises:
             StartFailed: Its start failed, took over 10 s, or there are too many already.
@@ -410,13 +401,19 @@ class Application(Routes):
         """
         if isinstance(what, str):
             return super().get(what)
-        if isinstance(what, Dynamic):
-            return self._running().get(what, *args, **kwargs)  # pyright: ignore[reportUnknownArgumentType]  # P and Q are lost
-        return self._get_room(what, args, kwargs)
+        return self._running().get(what, *args, **kwargs)
 
-    async def _get_room(
-        self, room: Callable[..., Room[Q]], args: tuple[object, ...], kwargs: dict[str, object]
-    ) -> Ref[Q]:
+    def room_ref(self, room: Callable[P, Room[Q]], /, *args: P.args, **kwargs: P.kwargs) -> Ref[Q]:
+        """Give the ref of a room, by its class and the arguments of its constructor.
+
+        The room is started where it is not there. The ref stays valid whatever becomes of it: who
+        speaks to a room that was put away wakes it again.
+
+        Raises:
+            RoomMisdeclared: The class was not declared with `app.room` (a `TypeError`).
+            JoinRefused: An argument cannot stand in a topic's name, or no room can be started now.
+            NotRunning: The application has not been started.
+        """
         return self._rooms.hall(room, args, kwargs).ref()
 
     async def start(self, children: Dynamic[P, Q], /, *args: P.args, **kwargs: P.kwargs) -> Ref[Q]:

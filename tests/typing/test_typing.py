@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from tests.typing import right
+from tests.typing import right, right_with_rooms
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
 
@@ -67,10 +67,13 @@ def check(request: pytest.FixtureRequest, folder: Path) -> Callable[[str], Error
     return errors
 
 
-def test_each_mistake_is_one_error_and_nothing_else_is(check: Callable[[str], Errors]) -> None:
-    lines = (HERE / "mistakes.py").read_text().splitlines()
+@pytest.mark.parametrize("file", ["mistakes.py", "mistakes_with_rooms.py"])
+def test_each_mistake_is_one_error_and_nothing_else_is(
+    check: Callable[[str], Errors], file: str
+) -> None:
+    lines = (HERE / file).read_text().splitlines()
 
-    errors = check("mistakes.py")
+    errors = check(file)
 
     surprises = [
         f"{number}: {line.strip()}\n{errors[number]}"
@@ -80,11 +83,13 @@ def test_each_mistake_is_one_error_and_nothing_else_is(check: Callable[[str], Er
     assert not surprises, "\n".join(surprises)
 
 
-def test_right_uses_are_no_errors(check: Callable[[str], Errors]) -> None:
-    errors = check("right.py")
+@pytest.mark.parametrize("file", ["right.py", "right_with_rooms.py"])
+def test_right_uses_are_no_errors(check: Callable[[str], Errors], file: str) -> None:
+    errors = check(file)
 
     assert errors == {}
 
 
 def test_right_uses_are_no_errors_at_run_time_either() -> None:
     assert right.Look in right.Document.__handlers__
+    assert right_with_rooms.Move in right_with_rooms.LoudGame.__member_handlers__
