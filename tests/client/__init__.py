@@ -1,0 +1,1 @@
+"""Tests of the client, against a scripted server on a real socket."""
