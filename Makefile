@@ -18,7 +18,7 @@ demo: ## Start a chat with its page (BACKEND=trio, PORT=9000)
 		--backend $(BACKEND) --host 127.0.0.1 --port $(PORT)
 
 test: environment ## Run everything: the tests on each Python found, the checks (JOBS=1: one by one)
-	@tools/install-chromium
+	@tools/install-programs
 	@.venv/bin/python tools/run_tests.py --jobs $(JOBS)
 
 lint: ruff imports ## Check the style, and who imports whom

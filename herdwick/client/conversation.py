@@ -148,7 +148,9 @@ class Conversation:
         try:
             while True:
                 for message in await self._listen():
-                    await self._take(decode_server(message))
+                    frame = decode_server(message)
+                    if frame is not None:
+                        await self._take(frame)
         except Closed as ending:
             return ending
         except (Malformed, msgspec.MsgspecError) as error:

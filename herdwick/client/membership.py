@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from herdwick.protocol import INVALID_POSITION, Join, Joined, Left, Moved, Presence, Publication
 from herdwick.protocol import Gap as GapFrame
-from herdwick.protocol import Join, Joined, Left, Moved, Presence, Publication
 from herdwick.protocol import Refused as RefusedFrame
 from herdwick.runtime import Once
 
@@ -108,8 +108,10 @@ class Membership:
 
     def refused(self, frame: RefusedFrame, now: float, chance: float) -> None:
         """Stay outside for a while, or for good: a first join is not tried again."""
-        error = refusal(frame, self.topic)
-        self._wait_outside(frame.retry_after if self.settled else None, error, now, chance)
+        error, seconds = refusal(frame, self.topic), frame.retry_after
+        if frame.code == INVALID_POSITION and self.position is not None:
+            seconds, self.position = 0.0, None  # once more, and with a gap
+        self._wait_outside(seconds if self.settled else None, error, now, chance)
 
     def left(self, frame: Left, now: float, chance: float) -> None:
         """Be put out, for a while or for good."""

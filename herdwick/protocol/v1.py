@@ -1,26 +1,40 @@
 """The frames of herdwick.v1: one JSON object a text message, told apart by its field `type`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
 SUBPROTOCOL: Final = "herdwick.v1"
+"""What the client offers in the handshake, and the server accepts."""
 
 # Why something is refused.
 UNKNOWN_TOPIC: Final = "unknown_topic"
+"""There is no such topic, or it is not to be joined from outside."""
 INVALID_TOPIC: Final = "invalid_topic"
+"""The name is empty, over 255 bytes long, or has control characters."""
 INVALID_POSITION: Final = "invalid_position"
+"""What was given as `since` is no position."""
 INVALID_MESSAGE: Final = "invalid_message"
+"""A frame, the params or the payload does not decode; the message has the path to the culprit."""
 TOO_MANY_TOPICS: Final = "too_many_topics"
+"""The connection is a member of as many topics as it may be."""
 ALREADY_JOINED: Final = "already_joined"
+"""The connection is a member already, or about to be."""
 NOT_JOINED: Final = "not_joined"
+"""The connection is no member: join first."""
 FORBIDDEN: Final = "forbidden"
+"""The room refuses the one who joins, or the token is refused; `detail` is the reason."""
 REJECTED: Final = "rejected"
+"""The room answers the push with an error; `detail` is that error."""
 FAILED: Final = "failed"
+"""The room failed on it, and may have done a part of it."""
 TIMEOUT: Final = "timeout"
+"""The room did not answer in time."""
 FULL: Final = "full"
+"""Too many messages wait for the room; it has not got this one."""
 UNAVAILABLE: Final = "unavailable"
+"""The room has failed too often, or the server stops; it has not got this one."""
 
 NOTHING: Final = msgspec.Raw(b"null")
 
@@ -39,7 +53,7 @@ class Join(msgspec.Struct, frozen=True, tag="join"):
 
     ref: int
     topic: str
-    params: dict[str, Any] = {}
+    params: dict[str, Any] | None = {}
     """What the room is told of the one who joins."""
     since: str | None = None
     """The last position that the client has seen; None for a first join."""
@@ -74,6 +88,7 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
 
 
 ClientFrame: TypeAlias = Join | Leave | Push | Refresh | Ping
+"""What clients send."""
 
 # ---------------------------------------------------------------- what the server sends
 
@@ -170,7 +185,15 @@ class Error(msgspec.Struct, frozen=True, tag="error"):
 ServerFrame: TypeAlias = (
     Reply | Refused | Joined | Publication | Moved | Gap | Presence | Left | Error
 )
+"""What the server sends."""
 
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+_KINDS: Final = frozenset(kind.__struct_config__.tag for kind in get_args(ServerFrame))
+_kind: Final[msgspec.json.Decoder[_Kind]] = msgspec.json.Decoder(_Kind)
 _client: Final[msgspec.json.Decoder[ClientFrame]] = msgspec.json.Decoder(ClientFrame)
 _server: Final[msgspec.json.Decoder[ServerFrame]] = msgspec.json.Decoder(ServerFrame)
 
@@ -184,13 +207,18 @@ def decode_client(data: str | bytes) -> ClientFrame:
     return _client.decode(data)
 
 
-def decode_server(data: str | bytes) -> ServerFrame:
-    """Read a server's message.
+def decode_server(data: str | bytes) -> ServerFrame | None:
+    """Read a server's message; None for a type that a newer server may send, to be ignored.
 
     Raises:
         msgspec.MsgspecError: It is no frame.
     """
-    return _server.decode(data)
+    try:
+        return _server.decode(data)
+    except msgspec.ValidationError:
+        if _kind.decode(data).type in _KINDS:
+            raise
+        return None
 
 
 def encode(frame: ClientFrame | ServerFrame) -> str:

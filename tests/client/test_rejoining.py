@@ -14,7 +14,7 @@ from herdwick.client import (
     Rejoined,
     Room,
 )
-from herdwick.protocol import Joined, Leave, Left, Moved
+from herdwick.protocol import Join, Joined, Leave, Left, Moved, ServerFrame
 from herdwick.protocol import Refused as RefusedFrame
 from herdwick.testing import settle
 from tests.client.server import connected, in_room, publication, raw, serving
@@ -108,6 +108,31 @@ async def test_a_join_that_a_loss_interrupts_is_asked_again() -> None:
 
                 peer = await server.accepted()
                 assert peer.joins[0].since == "e:3"
+
+
+async def test_a_rejoin_whose_position_is_refused_is_tried_without_and_is_a_gap() -> None:
+    async with serving() as server, in_room(server) as (room, peer):
+        await peer.send(publication("a", "e:1"))
+        assert await anext(room) == message("a", "e:1")
+
+        def welcome(join: Join) -> list[ServerFrame]:
+            if join.since is not None:
+                return [RefusedFrame(join.ref, "invalid_position", "no position")]
+            return [Joined(join.ref, join.topic, position="f:7")]
+
+        server.welcome = welcome
+        await peer.drop()
+
+        assert await take(room, 2) == [Rejoined(recovered=False), Gap("unrecorded")]
+        assert room.position == "f:7"
+
+
+async def test_a_frame_of_a_type_that_is_not_known_is_ignored() -> None:
+    async with serving() as server, in_room(server) as (room, peer):
+        await peer.send_text('{"type": "fanfare", "topic": "chat"}')
+        await peer.send(publication("a", "e:1"))
+
+        assert await anext(room) == message("a", "e:1")
 
 
 # The end.

@@ -39,3 +39,11 @@ def find_browser() -> Path:
     if not found:
         missing_program("chromium", "`apt-get install chromium`, or install Google Chrome")
     return found[0]
+
+
+def find_node() -> Path:
+    """Find node, or skip the test."""
+    found = shutil.which("node")
+    if found is None:
+        missing_program("node", "`apt-get install nodejs node-ws`")
+    return Path(found)
