@@ -1,4 +1,8 @@
-"""Which page of the reference holds which public name, in which order."""
+"""Which page of the reference holds which public name, in which order.
+
+A name that an outer package has too, and means something else by, stands with its own package:
+`client.Room`.
+"""
 
 from dataclasses import dataclass
 
@@ -25,8 +29,10 @@ MODULES = {
     "herdwick.testing": "What applications are tested with.",
     "herdwick.runtime": "Actors and supervisors, down to their parts.",
     "herdwick.server": "How bytes travel: our own server, and what runs applications.",
-    "herdwick.actors": "The actor behind a WebSocket, for those who carry one another way.",
-    "herdwick.routing": "Paths in, matches out.",
+    "herdwick.actors": "Connections, topics and rooms, for those who carry them another way.",
+    "herdwick.routing": "Paths and names of topics in, matches out.",
+    "herdwick.client": "The client of rooms in Python, for tests and services.",
+    "herdwick.protocol": "The frames of herdwick.v1, for those who write a client.",
 }
 """The packages, the outermost first: a name that several export is imported from the first."""
 
@@ -34,13 +40,19 @@ GIVEN = frozenset(
     {
         "Context",
         "Listener",
+        "Member",
+        "Membership",
         "Monitor",
+        "Presence",
         "Ref",
         "Reply",
         "Routes",
         "TestWebSocket",
         "Timer",
+        "Users",
         "WebSocket",
+        "client.Messages",
+        "client.Room",
     }
 )
 """What users are given and never make: the reference leaves their constructors out."""
@@ -96,6 +108,76 @@ PAGES = (
                 ),
             ),
             Group("What cannot be sent", ("NotEncodable", "IllegalCloseCode", "InvalidText")),
+        ),
+    ),
+    Page(
+        "rooms.md",
+        "Rooms and topics",
+        "Who is together, what they have said, and what happens to it.",
+        (
+            Group("Rooms", ("Room", "from_member", "Params", "RoomMisdeclared")),
+            Group("Members", ("Member", "Membership", "Principal", "Left", "LeftKind", "everyone")),
+            Group("What a topic keeps", ("History", "Position", "GapReason", "InvalidPosition")),
+            Group("Slow members", ("Disconnect", "CatchUp", "Conflate", "Slow")),
+            Group("Who is present", ("Presence", "PresenceOptions", "PresenceDiff", "Present")),
+            Group("Whose connections", ("Users",)),
+            Group(
+                "Why a join is refused",
+                (
+                    "JoinRefused",
+                    "UnknownTopic",
+                    "InvalidParams",
+                    "JoinFailed",
+                    "AlreadyJoined",
+                    "TooManyTopics",
+                    "RoomUnavailable",
+                ),
+            ),
+            Group("What a push can come to", ("HandlerFailed", "RoomFull", "NotAMember")),
+        ),
+    ),
+    Page(
+        "clients.md",
+        "The client in Python",
+        "Rooms over one connection, which comes back by itself.",
+        (
+            Group("The client", ("Client", "client.Room", "Messages", "Options", "Token")),
+            Group(
+                "What a member is told",
+                (
+                    "client.Event",
+                    "client.Message",
+                    "Gap",
+                    "client.GapReason",
+                    "PresenceChanged",
+                    "Rejoined",
+                    "Metas",
+                ),
+            ),
+            Group(
+                "Errors of the client",
+                (
+                    "Refused",
+                    "NotSent",
+                    "SendTimeout",
+                    "ConnectionLost",
+                    "AnswerTimeout",
+                    "MembershipEnded",
+                    "client.NotRunning",
+                ),
+            ),
+            Group(
+                "Why it does not come back",
+                (
+                    "client.GaveUp",
+                    "StayedAway",
+                    "HandshakeRefused",
+                    "ProtocolMismatch",
+                    "Untrusted",
+                    "NoToken",
+                    "Unreachable",
+                ),
+            ),
         ),
     ),
     Page(
@@ -253,6 +335,19 @@ PAGES = (
                 "One actor",
                 ("Spec", "Body", "Life", "Slot", "slot_of", "Owner", "Place", "Inlet"),
             ),
+            Group(
+                "Its handlers",
+                (
+                    "ActorBody",
+                    "Mark",
+                    "marked",
+                    "marks_of",
+                    "Handler",
+                    "answered",
+                    "wants_value",
+                    "Allowance",
+                ),
+            ),
             Group("Its mailbox", ("Mailbox", "Signal", "Question", "Answer")),
             Group(
                 "Its supervisor",
@@ -288,6 +383,7 @@ PAGES = (
                     "UnexpectedCrash",
                 ),
             ),
+            Group("Stores", ("StoreContract",)),
             Group(
                 "Time",
                 ("settle", "virtual_backend", "VIRTUAL_BACKENDS", "VirtualTimeLoop", "Backend"),
@@ -308,6 +404,31 @@ PAGES = (
         ),
     ),
     Page(
+        "topics.md",
+        "Parts of topics",
+        "What topics are made of, for those who keep logs elsewhere or speak another protocol.",
+        (
+            Group(
+                "The log",
+                (
+                    "Store",
+                    "Log",
+                    "Publication",
+                    "Recovery",
+                    "MemoryStore",
+                    "MemoryLog",
+                    "KEY_WINDOW",
+                ),
+            ),
+            Group("The wire", ("Wire", "Greeting")),
+            Group(
+                "Topics and their owner",
+                ("Realtime", "Topic", "TopicKind", "Identified", "Hall", "hall_of", "ids_of"),
+            ),
+            Group("Joins and pushes", ("Joining", "Authorize", "Push")),
+        ),
+    ),
+    Page(
         "routing.md",
         "Routing",
         "Paths in, matches out; it waits for nothing, and knows neither HTTP nor sockets.",
@@ -318,6 +439,10 @@ PAGES = (
             ),
             Group("Routes by method and path", ("Table", "Match")),
             Group(
+                "Names of topics",
+                ("TopicPattern", "TopicTable", "TopicMatch", "check_topic", "InvalidTopic"),
+            ),
+            Group(
                 "Errors of routing",
                 (
                     "RoutingError",
@@ -326,6 +451,54 @@ PAGES = (
                     "UnknownParameterType",
                     "DuplicateRoute",
                     "BadPath",
+                ),
+            ),
+        ),
+    ),
+    Page(
+        "frames.md",
+        "The frames of herdwick.v1",
+        "What travels between clients and rooms, as structs; "
+        "[the protocol in words](herdwick-v1.md).",
+        (
+            Group(
+                "Reading and writing", ("SUBPROTOCOL", "encode", "decode_client", "decode_server")
+            ),
+            Group(
+                "What clients send",
+                ("ClientFrame", "Join", "Leave", "protocol.Push", "Refresh", "Ping"),
+            ),
+            Group(
+                "What the server sends",
+                (
+                    "ServerFrame",
+                    "Joined",
+                    "protocol.Publication",
+                    "Moved",
+                    "protocol.Gap",
+                    "protocol.Presence",
+                    "protocol.Left",
+                    "protocol.Reply",
+                    "protocol.Refused",
+                    "Error",
+                ),
+            ),
+            Group(
+                "Why something is refused",
+                (
+                    "UNKNOWN_TOPIC",
+                    "INVALID_TOPIC",
+                    "INVALID_POSITION",
+                    "INVALID_MESSAGE",
+                    "TOO_MANY_TOPICS",
+                    "ALREADY_JOINED",
+                    "NOT_JOINED",
+                    "FORBIDDEN",
+                    "REJECTED",
+                    "FAILED",
+                    "TIMEOUT",
+                    "FULL",
+                    "UNAVAILABLE",
                 ),
             ),
         ),

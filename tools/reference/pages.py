@@ -19,6 +19,7 @@ from .source import (
     docstring_of,
     exports,
     find_entries,
+    key_of,
     load,
 )
 
@@ -82,8 +83,9 @@ class PageWriter:
     def _imports(self, group: Group) -> str:
         """Say where the names of a group are imported from."""
         names: dict[str, list[str]] = {}
-        for name in group.names:
-            names.setdefault(self._known[name].module, []).append(f"`{name}`")
+        for key in group.names:
+            entry = self._known[key]
+            names.setdefault(entry.module, []).append(f"`{entry.name}`")
         if len(names) == 1:
             return f"Import from `{self._known[group.names[0]].module}`."
         parts = [f"{', '.join(each)} from `{module}`" for module, each in names.items()]
@@ -124,7 +126,7 @@ class PageWriter:
     def _inherited(self, described: griffe.Class) -> Iterator[str]:
         paths = [base.path for base in ancestors(described)]
         bases = [entry for entry in self._known.values() if entry.object.path in paths]
-        if named := [self._named(base.name) for base in bases if base.members]:
+        if named := [self._named(base.key) for base in bases if base.members]:
             yield f"It has the members of {' and of '.join(named)} too."
 
     def _attribute(self, member: griffe.Attribute) -> tuple[str, str]:
@@ -175,6 +177,9 @@ class PageWriter:
                 indented(f"* {self._named(str(each.annotation))}: {self._linked(each.description)}")
                 for each in section.value
             )
+        elif isinstance(section, griffe.DocstringSectionReturns):
+            given = " ".join(each.description for each in section.value)
+            yield f"Returns: {self._linked(given[:1].lower() + given[1:])}"
         else:
             raise CannotWrite(f"{owner.path}: its docstring has a section of another kind")
 
@@ -189,11 +194,17 @@ class PageWriter:
 
     def _named(self, name: str) -> str:
         target = self._target(name)
-        return f"`{name}`" if target is None else f"[`{name}`]({target})"
+        shown = self._known[name].name if name in self._known else name
+        return f"`{shown}`" if target is None else f"[`{shown}`]({target})"
 
     def _target(self, name: str) -> str | None:
         """Find where a class or a method is described, unless it is the class in hand."""
-        owner, _, member = name.partition(".")
+        if name in self._known:
+            owner, member = name, ""
+        else:
+            owner, _, member = name.partition(".")
+        if self._entry is not None:  # a package means its own
+            owner = key_of(self._known, self._entry.module, owner)
         found = self._known.get(owner)
         if found is None or not isinstance(found.object, griffe.Class):
             return None
@@ -230,7 +241,8 @@ def index(package: griffe.Module, known: dict[str, Entry]) -> Iterator[str]:
 
 
 def index_of(module: str, exported: list[str], known: dict[str, Entry]) -> Iterator[str]:
-    others = [known[name] for name in exported if known[name].module != module]
+    meant = [known[key_of(known, module, name)] for name in exported]
+    others = [entry for entry in meant if entry.module != module]
     if others:
         links = ", ".join(f"[`{entry.name}`]({entry.place})" for entry in others)
         yield f"Besides the names below, these can be imported from here: {links}."
@@ -245,8 +257,12 @@ def index_of(module: str, exported: list[str], known: dict[str, Entry]) -> Itera
 
 def row(entry: Entry) -> str:
     docstring = docstring_of(entry.object)
-    assert docstring is not None
-    line = docstring.value.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+    if docstring is None:
+        assert isinstance(entry.object, griffe.Attribute)
+        line = f"`{signatures.source(entry.object.value)}`"  # an alias, which says what it is
+    else:
+        line = docstring.value.partition("\n\n")[0].replace("\n", " ")
+    line = line.replace("|", "\\|")
     return f"| [`{entry.name}`]({entry.place}) | {line} |"
 
 

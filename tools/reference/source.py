@@ -30,6 +30,8 @@ class CannotWrite(Exception):
 class Entry:
     """A public name, imported from `module`; `members` are what users see of a class."""
 
+    key: str
+    """What it is called in `contents`: its name, or `client.Room` where an outer one has that."""
     name: str
     module: str
     page: Page
@@ -96,12 +98,35 @@ def inside(package: griffe.Module, module: str) -> griffe.Module:
 
 
 def homes(package: griffe.Module) -> dict[str, str]:
-    """Give each public name with the package that it belongs to."""
+    """Give each public name with the package that it belongs to.
+
+    What an inner package calls by the name of something else is `client.Room`.
+    """
     found: dict[str, str] = {}
     for module in MODULES:
         for name in exports(package, module):
-            found.setdefault(name, module)
+            outer = found.setdefault(name, module)
+            if not same(package, name, module, outer):
+                found[f"{part_of(module)}.{name}"] = module
     return found
+
+
+def same(package: griffe.Module, name: str, module: str, outer: str) -> bool:
+    """Tell whether two packages mean the same by a name."""
+    if module == outer:
+        return True
+    there = (definition(inside(package, each), name).path for each in (module, outer))
+    return len(set(there)) == 1
+
+
+def part_of(module: str) -> str:
+    return module.rpartition(".")[2]
+
+
+def key_of(known: Container[str], module: str, name: str) -> str:
+    """Give what `contents` calls that which a package means by a name."""
+    own = f"{part_of(module)}.{name}"
+    return own if own in known else name
 
 
 def find_entries(package: griffe.Module) -> dict[str, Entry]:
@@ -115,18 +140,19 @@ def find_entries(package: griffe.Module) -> dict[str, Entry]:
         (page, group, name) for page in PAGES for group in page.groups for name in group.names
     ]
     check_contents(home, [name for _, _, name in placed])
-    defined = {name: definition(inside(package, home[name]), name) for _, _, name in placed}
+    defined = {key: definition(inside(package, home[key]), part_of(key)) for _, _, key in placed}
     public = {described.path for described in defined.values()}
     found = {
-        name: Entry(
-            name,
-            module=home[name],
+        key: Entry(
+            key,
+            name=part_of(key),
+            module=home[key],
             page=page,
             group=group,
-            object=defined[name],
-            members=tuple(members_of(defined[name], public)),
+            object=defined[key],
+            members=tuple(members_of(defined[key], public)),
         )
-        for page, group, name in placed
+        for page, group, key in placed
     }
     check_docstrings(found.values())
     return found
@@ -138,7 +164,9 @@ def check_contents(home: dict[str, str], placed: list[str]) -> None:
     Raises:
         CannotWrite: The message tells which do not, and what is there in excess.
     """
-    problems = [f"{home[name]}.{name} stands in no group" for name in home if name not in placed]
+    problems = [
+        f"{home[name]}.{part_of(name)} stands in no group" for name in home if name not in placed
+    ]
     problems += [f"there is no public {name}" for name in placed if name not in home]
     problems += [f"{name} stands in two groups" for name in home if placed.count(name) > 1]
     if problems:
@@ -146,14 +174,21 @@ def check_contents(home: dict[str, str], placed: list[str]) -> None:
 
 
 def check_docstrings(entries: Iterable[Entry]) -> None:
-    """Check that public names and methods are described; attributes may speak for themselves.
+    """Check that names and methods are described; attributes and aliases may speak themselves.
 
     Raises:
         CannotWrite: Some are not.
     """
-    shown = [each for entry in entries for each in (entry.object, *entry.methods)]
+    shown = [
+        each for entry in entries for each in (entry.object, *entry.methods) if not is_alias(each)
+    ]
     if bare := [each.path for each in shown if docstring_of(each) is None]:
         raise CannotWrite(f"no docstring: {', '.join(bare)}")
+
+
+def is_alias(described: griffe.Object) -> bool:
+    """Tell whether something is a name for a type."""
+    return isinstance(described, griffe.Attribute) and str(described.annotation) == "TypeAlias"
 
 
 def definition(module: griffe.Module, name: str) -> griffe.Object:
