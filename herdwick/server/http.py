@@ -27,11 +27,15 @@ HEADERS: Final = 100
 class HTTPConnection:
     """One TCP connection that speaks HTTP, request by request, until it ends or is upgraded."""
 
-    def __init__(self, stream: ByteStream, peers: Peers, limits: Limits) -> None:
+    def __init__(
+        self, stream: ByteStream, peers: Peers, limits: Limits, early: bytes = b""
+    ) -> None:
         self._stream = stream
         self._peers = peers
         self._limits = limits
         self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
+        if early:
+            self.h11.receive_data(early)
         self.stopping = False
         # Whether the peer may still be sending what we do not read.
         self.lingering = False

@@ -5,6 +5,7 @@ import socket
 import ssl as tls
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -12,11 +13,14 @@ from anyio.abc import TaskGroup
 from herdwick.runtime import current_clock
 
 from .contain import contained
+from .gate import Plain, Upgrade, Verdict
+from .handshake import Refusal
 from .hosting import hosted
-from .scope import Peers
+from .poller import Poller, SocketCarrier, SocketEntrance, can_poll
+from .scope import Head, Peers
 from .sockets import Address, accept_forever, address_of, base_url, bind, close_all
 from .ticker import Ticker
-from .visit import Served, Service, Visit
+from .visit import Served, Service, Visit, examine, tune
 
 logger = logging.getLogger("herdwick.server")
 
@@ -34,6 +38,8 @@ class Listener:
         self._sockets = sockets
         self._grace = grace
         self._visits: set[Visit] = set()
+        self._poller = Poller() if can_poll() and service.ssl is None else None
+        """What carries WebSockets past streams and tasks; None where it cannot."""
         self._tasks: TaskGroup | None = None
         self._accepting = anyio.CancelScope()
         self._hosting = anyio.CancelScope(shield=True)
@@ -45,7 +51,7 @@ class Listener:
     @property
     def connections(self) -> int:
         """How many TCP connections are open."""
-        return len(self._visits)
+        return len(self._visits) + (0 if self._poller is None else len(self._poller))
 
     async def host(self) -> None:
         """Accept and serve, until `stop` is through; the one task that all others belong to."""
@@ -53,6 +59,8 @@ class Listener:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._service.ticker.run)
+                if self._poller is not None:
+                    tasks.start_soon(self._poller.run)
                 self.ready.set()
                 await self._accept()
                 await anyio.sleep_forever()
@@ -80,6 +88,9 @@ class Listener:
         for visit in self._visits:
             visit.stop()
         with anyio.CancelScope(deadline=deadline):
+            if self._poller is not None:
+                self._poller.drop_entrances()
+                await self._poller.empty()
             while self._visits:
                 self._left = anyio.Event()
                 await self._left.wait()
@@ -92,10 +103,48 @@ class Listener:
         close_all(self._sockets)
 
     def _take(self, connection: socket.socket, client: Address | None) -> None:
+        service = self._service
+        peers = Peers(client, address_of(connection.getsockname()), service.ssl is not None)
+        if self._poller is None:
+            self._start(Visit(service, connection, peers))
+            return
+        decide = partial(self._decide, connection, peers)
+        limits = service.app.limits
+        try:
+            tune(connection)
+            SocketEntrance(connection, limits, self._poller, service.ticker, service.clock, decide)
+        except OSError:  # the peer has left already
+            connection.close()
+
+    def _start(self, visit: Visit) -> None:
         assert self._tasks is not None
-        secure = self._service.ssl is not None
-        peers = Peers(client, address_of(connection.getsockname()), secure)
-        self._tasks.start_soon(self._visit, Visit(self._service, connection, peers))
+        self._tasks.start_soon(self._visit, visit)
+
+    def _decide(self, connection: socket.socket, peers: Peers, verdict: Verdict) -> None:
+        """Let a WebSocket go on at the poller, and anything else by a task of its own."""
+        if isinstance(verdict, Plain):
+            self._start(Visit(self._service, connection, peers, verdict.data))
+            return
+        service = self._service
+        head = verdict.head if isinstance(verdict, Upgrade) else Head("GET", b"/", "1.1", [])
+        assert self._poller is not None
+        carrier = SocketCarrier(
+            connection, head, service.app.limits, self._poller, service.ticker, service.clock
+        )
+        if isinstance(verdict, Refusal):
+            carrier.refuse(verdict)
+            return
+        scope = examine(head, peers, service.state)
+        if isinstance(scope, Refusal):
+            carrier.refuse(scope)
+            return
+        try:
+            receiver = service.app.connect(scope, carrier)
+        except BaseException:  # SystemExit too: no peer may end the server
+            logger.exception("the application failed on the handshake of %r", scope["path"])
+            carrier.refuse(Refusal(500, "Internal Server Error"))
+        else:
+            carrier.begin(receiver, verdict.rest)
 
     async def _visit(self, visit: Visit) -> None:
         self._visits.add(visit)

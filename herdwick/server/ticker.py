@@ -1,5 +1,6 @@
 """One task that keeps the deadlines of all connections of a server."""
 
+import asyncio
 import logging
 import math
 from typing import Final, Generic, Protocol, TypeVar
@@ -19,6 +20,18 @@ class Ticking(Protocol):
 
     def tick(self, now: float) -> None:
         """Do what is due, and `watch` the next deadline."""
+        ...
+
+
+class Watches(Protocol):
+    """Who keeps deadlines."""
+
+    def watch(self, item: Ticking, deadline: float | None) -> None:
+        """Tick an item at its deadline. None leaves an earlier deadline as it is."""
+        ...
+
+    def forget(self, item: Ticking) -> None:
+        """Tick an item no more."""
         ...
 
 
@@ -99,10 +112,48 @@ class Ticker:
                 await self._sooner.wait()
             now = self._clock()
             for item in self._wheel.due(now):
-                self._tick(item, now)
+                tick(item, now)
 
-    def _tick(self, item: Ticking, now: float) -> None:
-        try:
-            item.tick(now)
-        except Exception:
-            logger.exception("a bug in one connection's deadline; the others go on")
+
+class LoopTicker:
+    """The same by the timers of an asyncio loop, for servers that are not ours: it has no task."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._wheel: Wheel[Ticking] = Wheel()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+
+    def watch(self, item: Ticking, deadline: float | None) -> None:
+        """Tick an item at its deadline. None leaves an earlier deadline as it is."""
+        if deadline is not None:
+            self._wheel.put(item, deadline)
+            if deadline < self._due:
+                self._wind(deadline)
+
+    def forget(self, item: Ticking) -> None:
+        """Tick an item no more."""
+        self._wheel.remove(item)
+
+    def _wind(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due, self._timer = moment, None
+        if moment < math.inf:
+            self._timer = self._loop.call_at(moment + GRAIN, self._tick)
+
+    def _tick(self) -> None:
+        self._due, self._timer = math.inf, None
+        now = self._loop.time()
+        for item in self._wheel.due(now):
+            tick(item, now)
+        if self._timer is None:
+            self._wind(self._wheel.next)
+
+
+def tick(item: Ticking, now: float) -> None:
+    """Let an item do what is due; a bug in it ends no other."""
+    try:
+        item.tick(now)
+    except Exception:
+        logger.exception("a bug in one connection's deadline; the others go on")

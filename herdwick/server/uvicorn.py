@@ -1,17 +1,33 @@
-"""Serving by uvicorn, on asyncio: the fastest there, held to our rules of starting and stopping."""
+r"""Serving by uvicorn, on asyncio: the fastest there, held to our rules of starting and stopping.
 
+WebSockets go past its ASGI side: `entrance` takes their handshakes out before its HTTP parser, and
+`websocket` those that come as a later request. Under a uvicorn that somebody else starts, both
+find the application by its lifespan:
+
+    uvicorn module:app --http herdwick.server.uvicorn:entrance \
+        --ws herdwick.server.uvicorn:websocket
+"""
+
+import asyncio
 import logging
 import socket
 import ssl as tls
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import Any, Final, cast
 
 import anyio
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from herdwick.websocket import Scope
 
 from .hosting import hosted
+from .protocols import Entrance, Station, WebSocketProtocol
 from .sockets import base_url, close_all
 from .visit import Served
 
@@ -22,6 +38,79 @@ REQUEST_GRACE: Final = 10
 
 LOOK_EVERY: Final = 0.02
 """Seconds between two looks at what is still open; uvicorn tells nobody."""
+
+
+APPLICATION: Final = "herdwick"
+"""Where the state of the lifespan has the application."""
+
+STATION: Final = "herdwick.station"
+"""Where it has what all connections share."""
+
+
+def entrance(
+    config: uvicorn.Config,
+    server_state: ServerState,
+    app_state: dict[str, Any],
+    _loop: asyncio.AbstractEventLoop | None = None,
+) -> asyncio.Protocol:
+    """Make the protocol of one TCP connection: what uvicorn's `http` takes."""
+    station = station_of(config, server_state, app_state)
+    make: Callable[..., asyncio.Protocol] = AutoHTTPProtocol
+    http = partial(make, config, server_state, app_state)
+    return http() if station is None else Entrance(station, http)
+
+
+def websocket(
+    config: uvicorn.Config,
+    server_state: ServerState,
+    app_state: dict[str, Any],
+    _loop: asyncio.AbstractEventLoop | None = None,
+) -> asyncio.Protocol:
+    """Make the protocol of one WebSocket: what uvicorn's `ws` takes.
+
+    For an application that is not ours it is uvicorn's own.
+    """
+    station = station_of(config, server_state, app_state)
+    if station is None:
+        return WebSocketsSansIOProtocol(config, server_state, app_state)
+    return WebSocketProtocol(station)
+
+
+def station_of(
+    config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any]
+) -> Station | None:
+    """Give what the connections of a server share; None where its application is not ours."""
+    station: Station | None = app_state.get(STATION)
+    app = app_state.get(APPLICATION)
+    if station is None and app is not None:
+        station = app_state[STATION] = Station(
+            app,
+            asyncio.get_running_loop(),
+            {name: value for name, value in app_state.items() if name != APPLICATION},
+            config.root_path,
+            _adapter(config),
+            lambda: server_state.default_headers,
+            cast("set[Any]", server_state.connections),
+        )
+    return station
+
+
+def _adapter(config: uvicorn.Config) -> Callable[[Scope], None]:
+    """Give what corrects a scope by the headers of trusted proxies, as uvicorn itself does it."""
+    if not config.proxy_headers:
+        return lambda scope: None
+    middleware = ProxyHeadersMiddleware(_nothing, trusted_hosts=config.forwarded_allow_ips)
+
+    def adapt(scope: Scope) -> None:
+        running = middleware(cast(Any, scope), cast(Any, None), cast(Any, None))
+        with suppress(StopIteration):
+            running.send(None)  # it changes the scope, and waits for nothing
+
+    return adapt
+
+
+async def _nothing(scope: object, receive: object, send: object) -> None:
+    """Be the application behind the middleware."""
 
 
 class Server(uvicorn.Server):
@@ -42,6 +131,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and tell so."""
+        self.lifespan.state[APPLICATION] = self._app
         await super().startup(sockets)
         self.ready.set()
 
@@ -64,7 +154,7 @@ class Server(uvicorn.Server):
         with anyio.move_on_after(limits.close_timeout):
             await self._websockets_closed()
         for websocket in self._websockets():
-            websocket.transport.abort()  # the peer does not read
+            websocket.abort()  # the peer does not read
         self.should_exit = True
 
     async def _websockets_closed(self) -> None:
@@ -73,9 +163,9 @@ class Server(uvicorn.Server):
         while self._websockets():  # noqa: ASYNC110 - uvicorn has no event for it
             await anyio.sleep(LOOK_EVERY)
 
-    def _websockets(self) -> list[WebSocketsSansIOProtocol]:
-        connections = self.server_state.connections
-        return [each for each in connections if isinstance(each, WebSocketsSansIOProtocol)]
+    def _websockets(self) -> list[WebSocketProtocol]:
+        connections: set[Any] = self.server_state.connections
+        return [each for each in connections if isinstance(each, WebSocketProtocol)]
 
 
 @asynccontextmanager
@@ -109,11 +199,8 @@ def _config(app: Served, ssl: tls.SSLContext | None) -> uvicorn.Config:
         app,
         interface="asgi3",
         lifespan="off",
-        ws=WebSocketsSansIOProtocol,
-        ws_max_size=limits.message_bytes,
-        ws_ping_interval=limits.ping_interval,
-        ws_ping_timeout=limits.ping_timeout,
-        ws_per_message_deflate=False,
+        http=cast("type[asyncio.Protocol]", entrance),
+        ws=cast("type[asyncio.Protocol]", websocket),
         h11_max_incomplete_event_size=limits.head_bytes,
         timeout_graceful_shutdown=REQUEST_GRACE,
         server_header=False,

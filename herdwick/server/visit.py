@@ -69,11 +69,15 @@ class Service:
 class Visit:
     """One TCP connection."""
 
-    def __init__(self, service: Service, connection: socket.socket, peers: Peers) -> None:
+    def __init__(
+        self, service: Service, connection: socket.socket, peers: Peers, early: bytes = b""
+    ) -> None:
         self._service = service
         self._limits = service.app.limits
         self._socket = connection
         self._peers = peers
+        self._early = early
+        """What has come of the first request already."""
         self._http: HTTPConnection | None = None
         self._stopping = False
 
@@ -86,7 +90,7 @@ class Visit:
     async def run(self) -> None:
         """Serve the connection until it ends; raises only what is a bug."""
         try:
-            _tune(self._socket)
+            tune(self._socket)
             stream: ByteStream = await SocketStream.from_socket(self._socket)
         except BaseException as error:
             self._socket.close()
@@ -111,7 +115,7 @@ class Visit:
 
     async def _serve(self, stream: ByteStream) -> bool:
         """Answer requests, and tell whether the connection ended in order."""
-        http = self._http = HTTPConnection(stream, self._peers, self._limits)
+        http = self._http = HTTPConnection(stream, self._peers, self._limits, self._early)
         if self._stopping:
             http.stop()
         while (head := await http.next_head()) is not None:
@@ -124,7 +128,7 @@ class Visit:
         return not http.cut
 
     async def _upgrade(self, stream: ByteStream, http: HTTPConnection, head: Head) -> bool:
-        scope = self._examine(head)
+        scope = examine(head, self._peers, self._service.state)
         if isinstance(scope, Refusal):
             await http.refuse(scope)
             await linger(stream, self._limits.close_timeout)
@@ -142,13 +146,6 @@ class Visit:
             return True
         return await transport.run(receiver, http.unread())
 
-    def _examine(self, head: Head) -> Scope | Refusal:
-        try:
-            scope = websocket_scope(head, self._peers, state=self._service.state)
-        except InvalidTarget as error:
-            return Refusal(400, str(error))
-        return find_refusal(head) or scope
-
     async def _close(self, stream: ByteStream, in_order: bool) -> None:
         # Shielded: cancellation comes at the end of the server, and the socket must go then too.
         with anyio.CancelScope(shield=True):
@@ -161,7 +158,19 @@ class Visit:
             await anyio.aclose_forcefully(stream)
 
 
-def _tune(connection: socket.socket) -> None:
+def examine(
+    head: Head, peers: Peers, state: MutableMapping[str, object], root_path: str = ""
+) -> Scope | Refusal:
+    """Give the scope of a sound handshake, or the answer to another one."""
+    try:
+        scope = websocket_scope(head, peers, root_path=root_path, state=state)
+    except InvalidTarget as error:
+        return Refusal(400, str(error))
+    return find_refusal(head) or scope
+
+
+def tune(connection: socket.socket) -> None:
+    """Send small messages at once, and give up a peer that acknowledges nothing."""
     if connection.family not in (socket.AF_INET, socket.AF_INET6):
         return
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

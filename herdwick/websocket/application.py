@@ -492,6 +492,8 @@ class Application(Routes):
             case "websocket":
                 await drive(scope, receive, send, self.connect, self.limits)
             case "lifespan":
+                # So a server's protocol finds what to connect to, past the ASGI side.
+                scope.get("state", {})["herdwick"] = self
                 await self._live(receive, send)
             case other:
                 raise ValueError(f"the application does not speak ASGI {other!r}")

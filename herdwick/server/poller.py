@@ -1,0 +1,406 @@
+"""WebSockets over bare sockets on trio: one epoll for all of them, in one task.
+
+What trio spends on a socket that waits for its next bytes, a task, a cancel scope, two system
+calls, is several times what a message costs. So one task waits until the epoll has something, and
+each socket that is ready is read and parsed in its turn. A second task writes: two turns after the
+first outbox got something, all of them at once.
+
+Where there is no epoll, and for TLS, `streams` carries a WebSocket over anyio's streams.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import anyio
+import anyio.lowlevel
+import trio
+
+from herdwick.actors import Receiver
+from herdwick.runtime import Clock, Waiter
+from herdwick.websocket import Limits
+
+from .carrier import Carrier, Nobody
+from .connection import Phase
+from .gate import Gate, Plain, Upgrade
+from .handshake import Refusal
+from .scope import Head
+from .streams import RECEIVE_BYTES
+from .ticker import Watches
+
+logger: Final = logging.getLogger("herdwick.server")
+
+BATCH: Final = 256
+"""Sockets that are served before the others of the loop have their turn."""
+
+IN: Final = getattr(select, "EPOLLIN", 0)
+OUT: Final = getattr(select, "EPOLLOUT", 0)
+FAILED: Final = getattr(select, "EPOLLERR", 0) | getattr(select, "EPOLLHUP", 0)
+
+
+def can_poll() -> bool:
+    """Tell whether this loop's sockets can be waited for by an epoll of our own."""
+    return hasattr(select, "epoll") and trio.lowlevel.in_trio_task()
+
+
+class Ready(Protocol):
+    """What is called when its socket is ready."""
+
+    def ready(self, events: int) -> None:
+        """Read, or write, once."""
+        ...
+
+    def drop(self) -> None:
+        """End at once."""
+        ...
+
+
+class Poller:
+    """The epoll, and who waits at it."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._waiting: dict[int, Ready] = {}
+        self._dirty: list[SocketCarrier] = []
+        self._written = Waiter()
+        self._emptied = Waiter()
+        self._open: set[Ready] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Ready]:
+        return iter(list(self._open))
+
+    def enter(self, item: Ready) -> None:
+        """Take note of something that is open."""
+        self._open.add(item)
+
+    def leave(self, item: Ready) -> None:
+        """Take note that it is closed."""
+        self._open.discard(item)
+        if not self._open:
+            self._emptied.wake()
+
+    def drop_entrances(self) -> None:
+        """End those that have made no request yet."""
+        for item in self:
+            if isinstance(item, SocketEntrance):
+                item.drop()
+
+    async def empty(self) -> None:
+        """Wait until nothing is open."""
+        while self._open:
+            await self._emptied.wait()
+
+    # ------------------------------------------------------------------ waiting
+
+    def watch(self, descriptor: int, item: Ready, events: int) -> None:
+        """Have an item called for these events of its socket, and for its failure."""
+        if descriptor in self._waiting:
+            self._epoll.modify(descriptor, events)
+        else:
+            self._epoll.register(descriptor, events)
+        self._waiting[descriptor] = item
+
+    def forget(self, descriptor: int) -> None:
+        """Call it no more; before the socket is closed, for its number may be used again."""
+        if self._waiting.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def flush_soon(self, carrier: SocketCarrier) -> None:
+        """Have an outbox written, with all that comes until then."""
+        if not self._dirty:
+            self._written.wake()
+        self._dirty.append(carrier)
+
+    # ------------------------------------------------------------------ its tasks
+
+    async def run(self) -> None:
+        """Serve the sockets, until cancelled; then drop all of them."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write)
+                while True:
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                    for descriptor, events in self._epoll.poll(0, BATCH):
+                        self._serve(descriptor, events)
+        finally:
+            for item in self:
+                item.drop()
+            self._epoll.close()
+
+    def _serve(self, descriptor: int, events: int) -> None:
+        item = self._waiting.get(descriptor)
+        if item is None:
+            return  # closed by another one of this batch
+        try:
+            item.ready(events)
+        except BaseException:
+            logger.exception("a bug ended one connection; the others go on")
+            item.drop()
+
+    async def _write(self) -> None:
+        while True:
+            while not self._dirty:
+                await self._written.wait()
+            await anyio.lowlevel.checkpoint()  # or the rest of a burst would be written by itself
+            dirty, self._dirty = self._dirty, []
+            for carrier in dirty:
+                try:
+                    carrier.flush()
+                except Exception:
+                    logger.exception("a bug ended one connection; the others go on")
+                    carrier.drop()
+
+
+class SocketEntrance:
+    """One TCP connection until its first request is known."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        limits: Limits,
+        poller: Poller,
+        ticker: Watches,
+        clock: Clock,
+        decide: Callable[[Upgrade | Plain | Refusal], None],
+    ) -> None:
+        self._socket = connection
+        self._gate = Gate(limits)
+        self._poller = poller
+        self._ticker = ticker
+        self._decide = decide
+        connection.setblocking(False)
+        poller.enter(self)
+        poller.watch(connection.fileno(), self, IN)
+        ticker.watch(self, clock() + limits.head_timeout)
+
+    def ready(self, events: int) -> None:
+        """Collect the head, and hand the connection over."""
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        verdict = self._gate.receive(data) if data else None
+        if verdict is not None:
+            self._leave()
+            self._decide(verdict)
+        elif not data:
+            self.drop()
+
+    def tick(self, now: float) -> None:
+        """Drop it: its head took too long."""
+        self.drop()
+
+    def drop(self) -> None:
+        """End."""
+        self._leave()
+        self._socket.close()
+
+    def _leave(self) -> None:
+        self._poller.forget(self._socket.fileno())
+        self._poller.leave(self)
+        self._ticker.forget(self)
+
+
+class SocketCarrier(Carrier):
+    """A WebSocket over a socket that the poller waits for."""
+
+    __slots__ = (
+        "_descriptor",
+        "_dirty",
+        "_ended",
+        "_half_closed",
+        "_held",
+        "_poller",
+        "_socket",
+        "_unsent",
+    )
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        head: Head,
+        limits: Limits,
+        poller: Poller,
+        ticker: Watches,
+        clock: Clock,
+    ) -> None:
+        super().__init__(head, limits, ticker, clock)
+        self._socket = connection
+        self._descriptor = connection.fileno()
+        self._poller = poller
+        self._unsent = b""
+        """What the kernel did not take of the last write."""
+        self._dirty = False
+        self._held = False
+        self._ended = False
+        """Whether the peer has sent its last byte."""
+        self._half_closed = False
+        poller.enter(self)
+
+    def begin(self, receiver: Receiver, early: bytes) -> None:
+        """Carry the connection; `early` came together with the handshake."""
+        self.connection.receiver = receiver
+        if self._descriptor < 0:
+            self.connection.lost()  # refused and gone already
+            return
+        self._watch()
+        if early:
+            self._receive(early)
+        self._ticker.watch(self, self.connection.deadline)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal, without an actor; it ends once the peer has read that, or soon."""
+        self.begin(Nobody(), b"")
+        self.connection.reject(refusal.response(), self._clock())
+        self.changed()
+
+    # ------------------------------------------------------------------ the poller's side
+
+    def ready(self, events: int) -> None:
+        """Write what waits, and read once."""
+        if events & OUT:
+            self.flush()
+        if events & (IN | FAILED) and self._descriptor >= 0:
+            self._read()
+
+    def drop(self) -> None:
+        """End at once: what was not sent is forgotten."""
+        self.connection.lost()
+        self._close()
+
+    def _read(self) -> None:
+        connection = self.connection
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            connection.lost()
+            self.changed()
+            return
+        if data:
+            self._receive(data)
+        else:
+            self._ended = True
+            self.hold()  # or its end would be told again and again
+            connection.lingering = False
+            connection.ended()
+            self.changed()
+
+    def _receive(self, data: bytes) -> None:
+        connection = self.connection
+        connection.receive(data, self._clock())
+        if connection.phase is not Phase.OPEN:
+            if connection.held:
+                self.hold()
+            self.changed()
+        elif connection.outbox:
+            self.flush_soon()  # a pong
+
+    # ------------------------------------------------------------------ writing
+
+    def flush_soon(self) -> None:
+        """Write what the outbox holds, two turns from now."""
+        if not self._dirty and not self._unsent:
+            self._dirty = True
+            self._poller.flush_soon(self)
+
+    def flush(self) -> None:
+        """Write what the outbox holds, as far as the kernel takes it."""
+        self._dirty = False
+        outbox = self.connection.outbox
+        waited = bool(self._unsent)
+        while self._descriptor >= 0 and (data := self._unsent or outbox.take()):
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.connection.lost()
+                break
+            self._unsent = data[sent:]
+            if self._unsent:
+                break
+            outbox.written()
+        if waited is not bool(self._unsent):
+            self._watch()
+        self.taken()
+        if self.connection.finished:
+            self.finish()
+
+    def finish(self) -> None:
+        """Close the socket, or half of it while the peer may still be sending."""
+        if self._descriptor < 0:
+            return
+        connection = self.connection
+        if connection.phase is Phase.OVER:
+            forget_unsent(self._socket)
+            self._close()
+        elif not connection.lingering:
+            self._close()
+        elif not self._half_closed:
+            self._half_closed = True
+            try:
+                self._socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            self._poller.forget(self._descriptor)
+            self._descriptor = -1
+            self._socket.close()
+            self._ticker.forget(self)
+            self._poller.leave(self)
+            self.connection.lost()
+            self._senders.wake_all()
+
+    # ------------------------------------------------------------------ reading
+
+    def hold(self) -> None:
+        """Take no more bytes from the peer.
+
+        Its socket is not waited for at all, unless there is something to write: an epoll tells of
+        a peer that has hung up whatever it was asked for.
+        """
+        if not self._held:
+            self._held = True
+            self._watch()
+
+    def go_on(self) -> None:
+        """Take bytes again; those that wait are parsed in a turn of their own."""
+        if self._held and not self._ended and self._descriptor >= 0:
+            trio.lowlevel.current_trio_token().run_sync_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._held and self._descriptor >= 0 and not self.connection.held:
+            self._held = False
+            self._watch()
+            self._receive(b"")
+
+    def _watch(self) -> None:
+        events = (0 if self._held else IN) | (OUT if self._unsent else 0)
+        if self._descriptor < 0:
+            return
+        if events:
+            self._poller.watch(self._descriptor, self, events)
+        else:
+            self._poller.forget(self._descriptor)
+
+
+def forget_unsent(connection: socket.socket) -> None:
+    """Have the socket reset when it is closed, rather than linger in the kernel."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError:
+        return  # closed already
