@@ -1,0 +1,51 @@
+"""An example with a page: its program, run for the time of a block, and tabs that show the page."""
+
+import re
+import sys
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any, TypeAlias
+
+from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parents[2]
+SERVING = re.compile(r"(?<=serving on )http://\S+")
+
+OpenTab: TypeAlias = Callable[..., Page]
+
+
+@contextmanager
+def run_example(module: str, backend: str, port: int = 0) -> Generator[str]:
+    """Run an example as a user does, and give its URL."""
+    command = [sys.executable, "-m", "herdwick", "run", f"examples.{module}:app"]
+    options = ["--backend", backend, "--port", str(port)]
+    with Popen([*command, *options], cwd=ROOT, stderr=PIPE, text=True) as program:
+        assert program.stderr is not None
+        serving = next(filter(None, map(SERVING.search, program.stderr)), None)
+        try:
+            assert serving is not None
+            yield serving[0]
+        finally:
+            program.terminate()
+            program.communicate()
+    assert program.returncode == 0
+
+
+@contextmanager
+def watched(browser: Browser) -> Generator[tuple[OpenTab, list[str]]]:
+    """Give what opens a tab, each in a browser of its own, and what the tabs complain of."""
+    complaints: list[str] = []
+    with ExitStack() as stack:
+
+        def open_tab(url: str, **look: Any) -> Page:
+            context = browser.new_context(reduced_motion="reduce", **look)
+            stack.callback(context.close)
+            context.on("console", lambda told: complaints.append(told.text))
+            context.on("weberror", lambda error: complaints.append(str(error.error)))
+            tab = context.new_page()
+            tab.goto(url)
+            return tab
+
+        yield open_tab, complaints
