@@ -13,7 +13,7 @@ help: ## Show this list
 demo: ## Start a chat with its page (BACKEND=trio, PORT=9000)
 	@cmp -s pyproject.toml .venv/installed-dev.toml || \
 		tools/environment .venv "$(PYTHON)" demo --editable .
-	@echo "open http://127.0.0.1:$(PORT) in two tabs; Ctrl-C stops it"
+	@echo "open http://127.0.0.1:$(PORT), and as a guest in a second window; Ctrl-C stops it"
 	@exec .venv/bin/python -m herdwick run examples.demo.app:app \
 		--backend $(BACKEND) --host 127.0.0.1 --port $(PORT)
 

@@ -20,11 +20,11 @@ from herdwick import (
     file,
     token_from_subprotocol,
 )
+from herdwick.client import JAVASCRIPT
 
 from .fell import Fell
 
 HERE = Path(__file__).parent
-CLIENT = Path(herdwick.__file__).parent / "client" / "herdwick.js"
 
 
 class Guests(AuthenticationHandler):
@@ -65,7 +65,7 @@ async def live(websocket: WebSocket) -> None:
 
 @app.get("/herdwick.js")
 async def client() -> Response:
-    return file(CLIENT, content_disposition="inline")
+    return file(JAVASCRIPT, content_disposition="inline")
 
 
 if __name__ == "__main__":

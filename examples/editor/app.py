@@ -29,11 +29,11 @@ from herdwick import (
     file,
     from_member,
 )
+from herdwick.client import JAVASCRIPT
 
 from .text import Outdated, Step, Text, moved
 
 STATIC = Path(__file__).parent / "static"
-CLIENT = Path(herdwick.__file__).parent / "client" / "herdwick.js"
 LONGEST = 20_000
 """Characters of a document; an example keeps it in memory."""
 
@@ -156,7 +156,7 @@ async def live(websocket: WebSocket) -> None:
 
 @app.get("/herdwick.js")
 async def client() -> Response:
-    return file(CLIENT, content_disposition="inline")
+    return file(JAVASCRIPT, content_disposition="inline")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ General layout, from the bottom:
 What is said on the wire: docs/reference/herdwick-v1.md.
 """
 
+from pathlib import Path
+from typing import Final
+
 from herdwick.runtime import NotHandled, Unanswered
 
 from .client import Client
@@ -44,7 +47,16 @@ from .link import Token
 from .options import Options
 from .room import Messages, Room
 
+JAVASCRIPT: Final = Path(__file__).with_name("herdwick.js")
+"""The same client for browsers and node, without dependencies, for an application to serve:
+
+    @app.get("/herdwick.js")
+    async def client() -> Response:
+        return file(JAVASCRIPT, content_disposition="inline")
+"""
+
 __all__ = [
+    "JAVASCRIPT",
     "AnswerTimeout",
     "Client",
     "ConnectionLost",

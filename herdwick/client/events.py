@@ -81,3 +81,4 @@ class Rejoined:
 
 
 Event: TypeAlias = Message | Gap | PresenceChanged | Rejoined
+"""All that a member is told."""

@@ -9,6 +9,7 @@ The server's half is in `herdwick.websocket`, the clients' in `herdwick.client`.
 
 from .v1 import (
     ALREADY_JOINED,
+    CRASHED,
     FAILED,
     FORBIDDEN,
     FULL,
@@ -45,6 +46,7 @@ from .v1 import (
 
 __all__ = [
     "ALREADY_JOINED",
+    "CRASHED",
     "FAILED",
     "FORBIDDEN",
     "FULL",

@@ -162,7 +162,7 @@ async def test_a_source_of_tokens_that_is_not_reached_is_tried_again() -> None:
 # What the server says.
 
 
-@pytest.mark.parametrize("text", ['{"type":"mystery"}', "no json", '{"type":"publication"}'])
+@pytest.mark.parametrize("text", ['{"kind":"mystery"}', "no json", '{"type":"publication"}'])
 async def test_what_is_no_frame_ends_the_client_with_1002(text: str) -> None:
     async with serving() as server, in_room(server) as (room, peer):
         await peer.send_text(text)
