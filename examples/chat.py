@@ -1,54 +1,49 @@
-"""Chat: rooms in plain sets, each with its recent history.
+"""Chat: a room is a topic, which keeps what was said there lately.
 
 herdwick run examples.chat:app
 
 Connect to ws://127.0.0.1:8000/chat/fell?name=Ada and send texts.
 """
 
-from collections import defaultdict, deque
-from dataclasses import dataclass, field
 from time import time
+from typing import Annotated
+
+from msgspec import Meta
 
 import herdwick
-from herdwick import Application, FromQuery, Ref, Send, WebSocket
+from herdwick import Application, FromQuery, History, Message, WebSocket
 
 app = Application()
+app.topic("chat:{room_id}", history=History(size=50, replay=50))  # for an hour
 
 
-@dataclass
-class Room:
-    """Who is in a room, and what was said in it lately; it lasts as long as somebody is there."""
-
-    members: set[Ref[Send]] = field(default_factory=set[Ref[Send]])
-    history: deque[Send] = field(default_factory=lambda: deque[Send](maxlen=50))
-
-    def tell(self, kind: str, name: str, text: str = "") -> Send:
-        """Send to all members; `tell` never waits, so a slow one holds up nobody."""
-        fact = Send({"type": kind, "name": name, "text": text, "at": time()})
-        for member in self.members:
-            member.tell(fact)
-        return fact
+class Came(Message):
+    name: str
 
 
-rooms: defaultdict[str, Room] = defaultdict(Room)
+class Said(Message):
+    name: str
+    text: str
+    at: float
+
+
+class Went(Message):
+    name: str
 
 
 @app.ws("/chat/{room_id}")
-async def chat(websocket: WebSocket, room_id: str, name: FromQuery[str]) -> None:
+async def chat(
+    websocket: WebSocket, room_id: str, name: FromQuery[Annotated[str, Meta(max_length=24)]]
+) -> None:
     await websocket.accept()
-    room, me = rooms[room_id], websocket.ref
-    for said in room.history:
-        me.tell(said)
-    room.members.add(me)
-    room.tell("joined", name.value)
-    try:
-        async for text in websocket.iter_text():
-            room.history.append(room.tell("said", name.value, text))
-    finally:
-        room.members.discard(me)
-        room.tell("left", name.value)
-        if not room.members:
-            del rooms[room_id]
+    topic = f"chat:{room_id}"
+    async with websocket.join(topic):  # first what was said, then what is being said
+        await app.broadcast(topic, Came(name.value), record=False)
+        try:
+            async for text in websocket.iter_text():
+                await app.broadcast(topic, Said(name.value, text, time()))
+        finally:
+            await app.broadcast(topic, Went(name.value), record=False)
 
 
 if __name__ == "__main__":

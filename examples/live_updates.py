@@ -1,21 +1,26 @@
-"""Live updates: an HTTP call changes a topic, and whoever subscribed to it sees the change.
+"""Live updates: an HTTP call changes something, and whoever follows it sees the change.
 
 herdwick run examples.live_updates:app
 
 Connect to ws://127.0.0.1:8000/updates/weather, then publish:
 curl http://127.0.0.1:8000/api/data/weather --json '{"wind": 7}'
+
+/updates/weather sends what there is, and each change, as plain JSON, to any client. One that speaks
+herdwick.v1, as herdwick.js and herdwick.client do, connects to /live instead: it follows as many
+topics as it likes over one connection, and after a lost one it goes on where it was.
 """
 
 import herdwick
-from herdwick import Application, FromJSON, Message, Ref, Response, Send, WebSocket, json
-
-
-class Subscribe(Message):
-    topic: str
-
-
-class Unsubscribe(Message):
-    topic: str
+from herdwick import (
+    Application,
+    FromJSON,
+    History,
+    Message,
+    Response,
+    WebSocket,
+    accepted,
+    everyone,
+)
 
 
 class Update(Message):
@@ -23,47 +28,29 @@ class Update(Message):
     data: object
 
 
+DAY = 86_400.0
+
 app = Application()
-data: dict[str, object] = {}
-subscribers: dict[str, set[Ref[Send]]] = {}
+# The newest one is what there is: who comes gets it first.
+app.topic("updates:{topic}", history=History(size=1, replay=1, ttl=DAY), authorize=everyone)
 
 
-@app.ws("/updates/{topic}", on_invalid="reply")
-async def live_updates(websocket: WebSocket, topic: str) -> None:
+@app.ws("/updates/{topic}")
+async def updates(websocket: WebSocket, topic: str) -> None:
     await websocket.accept()
-    me = websocket.ref
-    subscribe(me, topic)
-    try:
-        async for message in websocket.iter_as(Subscribe, Unsubscribe):
-            match message:
-                case Subscribe(wanted):
-                    subscribe(me, wanted)
-                case Unsubscribe(unwanted):
-                    unsubscribe(me, unwanted)
-    finally:
-        for subscribed in list(subscribers):
-            unsubscribe(me, subscribed)
+    async with websocket.join(f"updates:{topic}"):
+        await websocket.wait_closed()
 
 
-def subscribe(subscriber: Ref[Send], topic: str) -> None:
-    """Tell what there is now, and each change from now on."""
-    subscribers.setdefault(topic, set()).add(subscriber)
-    subscriber.tell(Send(Update(topic, data.get(topic))))
-
-
-def unsubscribe(subscriber: Ref[Send], topic: str) -> None:
-    """Forget the topic with its last subscriber: clients name topics, as many as they like."""
-    left = subscribers.get(topic, set())
-    left.discard(subscriber)
-    if not left:
-        subscribers.pop(topic, None)
+@app.ws("/live")
+async def live(websocket: WebSocket) -> None:
+    await websocket.serve_rooms()
 
 
 @app.post("/api/data/{topic}")
-async def update_data(topic: str, value: FromJSON[dict[str, object]]) -> Response:
-    data[topic] = value.value
-    update = Send(Update(topic, value.value))
-    return json({"reached": sum(one.tell(update) for one in subscribers.get(topic, ()))})
+async def update_data(topic: str, data: FromJSON[dict[str, object]]) -> Response:
+    await app.broadcast(f"updates:{topic}", Update(topic, data.value))
+    return accepted()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from .hall import Hall
 from .joining import Authorize, Joining, Membership, everyone, hall_of
 from .left import Left, LeftKind
 from .log import (
+    KEY_WINDOW,
     GapReason,
     History,
     InvalidPosition,
@@ -64,6 +65,7 @@ from .transport import Data, RawHeaders, Receiver, Transport, size_of
 from .wire import Greeting, Wire
 
 __all__ = [
+    "KEY_WINDOW",
     "AlreadyJoined",
     "Authorize",
     "Behaviour",

@@ -16,13 +16,13 @@ from herdwick.runtime import (
     Ref,
     Signal,
     Slot,
-    Waiters,
+    Waiter,
 )
 
 from .left import Left
 from .presence import PresenceDiff
 from .pump import part_of_path
-from .refusals import RoomFull, RoomUnavailable
+from .refusals import JoinRefused, RoomFull, RoomUnavailable
 from .room import Departure, Errand, Poke, Push, Room, RoomBody
 from .topic import Topic, TopicKind
 
@@ -63,7 +63,8 @@ class Hall(Topic):
         self.slot: Slot | None = None
         """The room's place in the tree, once it has one."""
         self._errands: deque[Errand] = deque()
-        self._room_left = Waiters()
+        self._pushers: deque[Waiter] = deque()
+        """Those who wait until one more push may wait, in the order in which they have come."""
         self._failed_until = float("-inf")
 
     # ------------------------------------------------------------------ what members want
@@ -80,17 +81,37 @@ class Hall(Topic):
             RoomFull: Too many wait already.
             RoomUnavailable: The room has failed too often.
         """
-        if isinstance(errand, Push) and len(self._errands) >= self.kind.capacity:
+        if isinstance(errand, Push) and self._full:
             raise RoomFull(self.name, self.kind.capacity)
         if self.failed_for:
             raise RoomUnavailable(self.name, self.failed_for)
         self._errands.append(errand)
         self.wake_room()
 
+    @property
+    def full(self) -> bool:
+        """Whether a push would have to wait for room first."""
+        return (self._full or bool(self._pushers)) and not self.failed_for
+
     async def space(self) -> None:
-        """Wait until one more push may wait."""
-        while len(self._errands) >= self.kind.capacity and not self.failed_for:
-            await self._room_left.wait()
+        """Wait until one more push may wait; who has come first goes first."""
+        waiter = Waiter()
+        self._pushers.append(waiter)
+        try:
+            while (self._full or self._pushers[0] is not waiter) and not self.failed_for:
+                await waiter.wait()
+        finally:
+            # The next one looks when this one has submitted, or was cancelled instead.
+            self._pushers.remove(waiter)
+            self._wake_pusher()
+
+    @property
+    def _full(self) -> bool:
+        return len(self._errands) >= self.kind.capacity
+
+    def _wake_pusher(self) -> None:
+        if self._pushers:
+            self._pushers[0].wake()
 
     def detach(self, member: Member, left: Left) -> None:
         """Let a member go, and have the room hear of it."""
@@ -117,12 +138,17 @@ class Hall(Topic):
         """Keep a snapshot for the next incarnation."""
         self._realtime.keep(self.name, snapshot)
 
+    @property
+    def has_pumps(self) -> bool:
+        """Whether what is published is offered now; not while the pumps' branch is down."""
+        return self._realtime.takes_pumps
+
     def next_errand(self) -> Errand | None:
         """Take the oldest errand; pushes whose sender does not wait any more are left out."""
         while self._errands:
             errand = self._errands.popleft()
             if len(self._errands) == self.kind.capacity - 1:
-                self._room_left.wake_all()
+                self._wake_pusher()
             if errand.answer.wanted:
                 return errand
         return None
@@ -136,12 +162,20 @@ class Hall(Topic):
         """Have work, members or not."""
         self.quiet_since = self._realtime.clock()
 
+    def turn_away(self, refusal: JoinRefused) -> None:
+        """Let all go: there is to be no such room, though there may have been one before."""
+        for member in list(self.members.values()):
+            left = Left("removed", reason=refusal.reason)
+            member.end(left, code=4403, retry_after=refusal.retry_after)
+        self.refuse_all(refusal)
+
     def refuse_all(self, refusal: Exception) -> None:
         """Fail all that wait."""
         errands, self._errands = self._errands, deque()
         for errand in errands:
             errand.answer.fail(refusal)
-        self._room_left.wake_all()
+        for pusher in self._pushers:
+            pusher.wake()
 
     def _announced(self, diff: object) -> None:
         slot, room = self.slot, self.kind.room

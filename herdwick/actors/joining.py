@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, cast
 
+import anyio
 import msgspec
 from typing_extensions import TypeVar
 
-from herdwick.runtime import Answer, Askable, AskTimeout, Expired
+from herdwick.runtime import Answer, Askable, AskError
 
 from .hall import Hall
 from .left import Left
@@ -53,7 +55,7 @@ async def everyone(member: Member, params: Params) -> None:
 class Membership(Generic[M_contra]):
     """A room, or a topic, as one of its members sees it."""
 
-    def __init__(self, topic: Topic, member: Member, timeout: float = 5.0) -> None:
+    def __init__(self, topic: Topic, member: Member) -> None:
         self.member = member
         """The membership as the room sees it."""
         self._topic = topic
@@ -78,11 +80,16 @@ class Membership(Generic[M_contra]):
         """Who is present: by key, the meta of each connection, by its id."""
         return {} if self._topic.presences is None else self._topic.presences
 
+    def leave(self) -> None:
+        """End the membership before its block does: nothing of the topic comes any more."""
+        self.member.leave(Left("left"))
+
     def track(self, meta: object, /) -> None:
         """Be present, with this meta from now on; it ends with the membership.
 
         Raises:
             RuntimeError: The topic is declared without presence.
+            TypeError: The meta cannot be encoded.
         """
         self._topic.track(self.member, meta)
 
@@ -108,8 +115,8 @@ class Membership(Generic[M_contra]):
         """Send the room a message, and wait until it was handled: for the reply, or None.
 
         Pushes of one connection to one room keep their order. Where too many wait already, this
-        waits for room first. One that is queued outlives a crash of the room; the one in hand
-        fails. Cancelling forgets it; it may still be handled.
+        waits for room first, within the timeout. One that is queued outlives a crash of the room;
+        the one in hand fails. Cancelling forgets it; it may still be handled.
 
         Raises:
             NotHandled: Nobody handled it: pushing again is safe.
@@ -121,8 +128,12 @@ class Membership(Generic[M_contra]):
         """
         self._check()
         hall = hall_of(self._topic, type(message))
-        await hall.space()
-        self._check()
+        if hall.full:
+            started = hall.timers.now
+            with anyio.move_on_after(timeout):
+                await hall.space()
+            timeout = max(0.0, timeout - (hall.timers.now - started))
+            self._check()
         answer: Answer[R] = Answer()
         hall.submit(Push(message, self.member, cast("Answer[object]", answer)))
         return await answer.wait_for(self.topic, timeout, hall.timers)
@@ -214,6 +225,7 @@ class Joining:
                 await kind.authorize(member, params)
             if kind.room is not None:
                 await kind.room.authorize(member, params)
+            self._topic.check_meta(member.meta)
         except JoinRefused:
             raise
         except msgspec.ValidationError as error:
@@ -229,8 +241,8 @@ class Joining:
         hall.submit(Entry(params, self.member, answer, partial(self._attach, since)))
         try:
             await answer.wait_for(hall.name, timeout, hall.timers)
-        except (Expired, AskTimeout):
-            raise RoomUnavailable(hall.name, 1.0) from None
+        except AskError as error:  # too late, or in hand when the room crashed
+            raise RoomUnavailable(hall.name, 1.0) from error
 
     async def _attach(self, since: Position | None, value: object) -> None:
         """Become a member, in one turn: what comes before it is replayed, what comes after follows.
@@ -242,14 +254,16 @@ class Joining:
         while recovery is not None and recovery.position != topic.position:
             recovery = await self._recover(since)
         if self.member.left is None:
-            topic.attach(self.member)
             self.member.greet(value, recovery, since=since)
 
     async def _recover(self, since: Position | None) -> Recovery | None:
         topic = self._topic
         if topic.log is None:
             return None
-        if since is not None:
-            return await topic.log.since(since)
         assert topic.kind.history is not None
-        return await topic.log.newest(topic.kind.history.replay)
+        recovery = None if since is None else await topic.log.since(since)
+        if recovery is not None and recovery.gap is None:
+            return recovery
+        # Nothing of it was seen before: what follows a gap is as new as it is to a newcomer.
+        newest = await topic.log.newest(topic.kind.history.replay)
+        return newest if recovery is None else replace(newest, gap=recovery.gap)

@@ -28,7 +28,7 @@ logger: Final = logging.getLogger("herdwick.rooms")
 
 
 class Params(dict[str, Any]):
-    """What somebody who joins says of himself: the query of his handshake, or his own words."""
+    """What is said of somebody who joins: the query of his handshake, or what is given instead."""
 
     def decode(self, into: type[T], /) -> T:
         """Convert them to a struct, a dataclass or a TypedDict; texts to numbers where asked for.
@@ -173,27 +173,33 @@ class Member:
         self._topic = topic
 
     def greet(self, value: object, recovery: Recovery | None, *, since: Position | None) -> None:
-        """Begin: the greeting first, then what was missed; from here on it hears everything."""
-        topic = self._topic
-        self.joined = True
-        self.seq = topic.seq
-        recovered = recovery is not None and recovery.gap is None
-        missed = recovery.publications if recovery is not None and recovered else ()
+        """Begin: the greeting first, then what was missed; from here on it hears everything.
+
+        Raises:
+            Exception: What the wire's encoder raises; then it is no member.
+        """
+        topic, position = self._topic, self.position
+        missed = () if recovery is None else recovery.publications
         gap = None if since is None else "history" if recovery is None else recovery.gap
         if recovery is not None:
             newest = recovery.position
-            self.position = Position(newest.epoch, newest.offset - len(missed))
+            position = Position(newest.epoch, newest.offset - len(missed))
         presence = None if topic.presences is None else topic.presences.told
-        told = since is not None and recovered
-        greeting = Greeting(value, self.position, told, gap, presence)
-        frame = self._wire.greeting(topic.name, greeting)
+        recovered = since is not None and gap is None
+        frame = self._wire.greeting(topic.name, Greeting(value, position, recovered, gap, presence))
+        topic.attach(self)
+        self.joined = True
+        self.seq, self.position = topic.seq, position
         full = frame is not None and self._connection.offer(frame)
         for publication in missed:
             if full or self._left is not None:
                 break
             full = self._offer(publication)
         if full and self._left is None:
-            self._fall_behind()
+            if topic.log is not None:
+                self._fall_behind()
+            elif isinstance(topic.kind.slow, Conflate):
+                self._lag()
 
     def advance(self) -> None:
         """Offer it what is new, unless it is gone."""
@@ -250,8 +256,8 @@ class Member:
         position = publication.position
         if position is not None:
             self.position = position
-        if self.id not in publication.exclude:
-            frame = publication.frame(self.topic, self._wire)
+        if not publication.exclude or self.id not in publication.exclude:
+            frame = publication.frame(self._topic.name, self._wire)
         else:
             frame = None if position is None else self._wire.moved(self.topic, position)
         return frame is not None and self._connection.offer(frame)
@@ -268,8 +274,11 @@ class Member:
             case CatchUp():
                 self._fall_behind()
             case Conflate() as slow:
-                if self._pending is None:
-                    self._pending = {}
+                if not self._lags:
+                    if self._flush is not None:
+                        self._flush.cancel()  # what waits for the interval waits for room now
+                        self._flush = None
+                    self._pending = {} if self._pending is None else self._pending
                     self._start(self._flush_when_drained, slow.patience)
 
     # ------------------------------------------------------------------ behind: from the log
@@ -296,6 +305,9 @@ class Member:
                 if full or self.left is not None:
                     break
             if not full and self.position == topic.log.position:
+                # Of what is still queued it has heard out of the log; the rest passes it by, or
+                # it would come after what was published later.
+                self.advance()
                 self._behind = False
 
     def _tell_gap(self, reason: GapReason, recovery: Recovery) -> bool:

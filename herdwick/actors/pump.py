@@ -73,5 +73,5 @@ class PumpBody:
 
 
 def part_of_path(topic: str) -> str:
-    """Give the name of a topic as a part of a path."""
-    return topic.replace("/", "%2F")
+    """Give the name of a topic as a part of a path; no two have the same."""
+    return topic.replace("%", "%25").replace("/", "%2F")

@@ -27,7 +27,7 @@ from herdwick.runtime import (
 )
 
 from .hall import Hall, RoomSpec
-from .log import EPOCH_TTL, MemoryStore, Position, Store
+from .log import EPOCH_TTL, MemoryStore, Position, Publication, Store
 from .pump import Pump
 from .topic import Topic, TopicKind
 from .wire import Wire
@@ -200,7 +200,16 @@ class Realtime:
         key: str | None,
     ) -> Position | None:
         """Publish on a topic, from anywhere."""
+        if name not in self.topics and key is None and not self._keeps(name):
+            Publication(payload).encode(self.default_wire)  # a mistake is told all the same
+            await anyio.lowlevel.checkpoint()
+            return None
         return await self.topic(name).publish(payload, exclude=exclude, record=record, key=key)
+
+    def _keeps(self, name: str) -> bool:
+        """Whether a topic that is not in use would do anything with what is published."""
+        found = self._find(name)
+        return found is not None and found.kind.history is not None
 
     def keep(self, name: str, snapshot: object) -> None:
         """Keep the snapshot of a room, or None."""

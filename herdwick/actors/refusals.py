@@ -22,7 +22,8 @@ from .left import Left
 class JoinRefused(Exception):
     """The join is refused, and nothing else: raise it in `authorize`, `on_start` or `on_join`.
 
-    A handler that lets it through closes its connection with 4403, or with 403 before `accept`.
+    A handler that lets it through closes its connection with 4403, or with 1013 where another try
+    is worth it; before `accept` it is answered with 403 or 503.
     """
 
     def __init__(self, reason: object = None, *, retry_after: float | None = None) -> None:

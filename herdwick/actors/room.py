@@ -85,6 +85,7 @@ class Presence(Mapping[str, Mapping[str, object]]):
 
         Raises:
             RuntimeError: The room is declared without presence.
+            TypeError: The meta cannot be encoded.
         """
         self._hall.track(member, meta)
 
@@ -125,7 +126,8 @@ class Room(Actor[M], Generic[M]):
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Tell apart what members may push, and what only actors and timers may send."""
         super().__init_subclass__(**kwargs)
-        pushed = {mark.kind for mark in marks_of(cls).values() if mark.decorator == "from_member"}
+        by = {mark.kind: mark.decorator for mark in marks_of(cls).values()}  # the most derived
+        pushed = {kind for kind in by if by[kind] == "from_member"}
         handlers = cls.__handlers__
         cls.__member_handlers__ = {kind: handlers[kind] for kind in handlers if kind in pushed}
         cls.__handlers__ = {kind: handlers[kind] for kind in handlers if kind not in pushed}
@@ -149,10 +151,13 @@ class Room(Actor[M], Generic[M]):
         """Take note, after a crash, of a member that was there before; runs before any message."""
 
     async def on_leave(self, member: Member, reason: Left) -> None:
-        """Take note that a member is gone, which this incarnation knew of."""
+        """Take note that a member is gone; `reason.kind` tells how.
+
+        It is told of those whom this incarnation has known: who joined it, or was there before.
+        """
 
     async def on_presence(self, diff: PresenceDiff) -> None:
-        """Take note of who has come and gone, a moment ago; where the room is declared to tell."""
+        """Take note of who has come and gone; only where the room is declared with `presence`."""
 
     async def snapshot(self) -> object:
         """Give what the next incarnation is to begin with; None keeps nothing.
@@ -264,7 +269,7 @@ class RoomBody:
         try:
             await self._begin()
         except JoinRefused as refusal:  # of a room that is not to be; nothing has failed
-            self._hall.refuse_all(refusal)
+            self._hall.turn_away(refusal)
             life.started()
             life.leave(NORMAL)
             return
@@ -289,7 +294,13 @@ class RoomBody:
 
     def stop(self) -> None:
         """Go no further than what is in hand; what is queued is drained, within the grace."""
-        self._life.slot.mailbox.wake()
+        life = self._life
+        if self._hall.has_pumps:
+            life.slot.mailbox.wake()
+        else:
+            # What is in hand may wait for a broadcast to be offered; and the pumps come back only
+            # when the rooms have stopped.
+            life.cancel(life.stopping or NORMAL)
 
     async def on_stop(self, reason: Exit) -> None:
         """Let the room clean up, and keep its snapshot."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .member import Member
     from .realtime import Realtime
     from .room import Room
+    from .wire import Wire
 
 IDLE: Final = 30.0
 
@@ -95,6 +96,8 @@ class Topic:
         """The parameters in its name."""
         self.members: dict[str, Member] = {}
         """By id, those who hear of it, in the order of their joins."""
+        self._encodings: dict[str, tuple[Wire, int]] = {}
+        """How its members encode: one wire of each encoding, and how many have that."""
         self.seq = 0
         """The number of the newest publication that was queued."""
         self.presences = None if kind.presence is None else Presences(self._presence_changed)
@@ -131,12 +134,17 @@ class Topic:
         self, payload: object, *, exclude: Iterable[str] = (), record: bool, key: str | None
     ) -> Position | None:
         """Publish, and wait until it was offered to all members; see `Realtime.broadcast`."""
+        if key is not None and (self.log is None or not record):
+            raise ValueError(
+                f"{self.name} does not record this, and only what is recorded is known by a key; "
+                "declare history=History(), or leave out the key"
+            )
         slow = self.kind.slow
         conflation = slow.key(payload) if isinstance(slow, Conflate) else None
         publication = Publication(
             payload, exclude=frozenset(exclude), key=key, conflation=conflation
         )
-        for wire in {member.wire.encoding: member.wire for member in self._variety()}.values():
+        for wire, _ in self._encodings.values():
             publication.encode(wire)
         if not self.members:
             publication.encode(self._realtime.default_wire)  # a mistake is told to whom makes it
@@ -165,10 +173,6 @@ class Topic:
 
     def _announced(self, diff: object) -> None:
         """Hear what was announced; for rooms."""
-
-    def _variety(self) -> Iterable[Member]:
-        """Give members of all encodings: mostly all of them have one, and the first few tell."""
-        return [member for _, member in zip(range(16), self.members.values(), strict=False)]
 
     def _queue(self, publication: Publication) -> None:
         self.seq += 1
@@ -218,6 +222,8 @@ class Topic:
     def attach(self, member: Member) -> None:
         """Take a member in, from here on."""
         self.members[member.id] = member
+        wire, count = self._encodings.get(member.wire.encoding, (member.wire, 0))
+        self._encodings[wire.encoding] = wire, count + 1
         # In a room its code says who is present; without one, all members are.
         tells = self.presences is not None and (member.meta is not None or self.kind.room is None)
         if tells:
@@ -229,6 +235,9 @@ class Topic:
         if self.members.get(member.id) is not member:
             return
         del self.members[member.id]
+        wire, count = self._encodings.pop(member.wire.encoding)
+        if count > 1:
+            self._encodings[wire.encoding] = wire, count - 1
         self._depart(member.id, left)
         if not self.members:
             self.offered(self.seq)
@@ -240,12 +249,19 @@ class Topic:
 
         Raises:
             RuntimeError: The topic is declared without presence.
+            TypeError: The meta cannot be encoded.
         """
         if self.presences is None:
             raise RuntimeError(f"{self.name} does not tell who is present; declare presence=True")
+        self.check_meta(meta)
         member.meta = meta  # of one who is not in yet, nobody hears before he is
         if self.members.get(member.id) is member:
             self.presences.set(member.id, member.key, meta)
+
+    def check_meta(self, meta: object) -> None:
+        """Let a meta pass that all can be told of: a mistake is told to whom makes it."""
+        if self.presences is not None:
+            self._realtime.default_wire.encode(meta)
 
     def untrack(self, member: Member) -> None:
         """Let a member be present no more, though it stays a member."""

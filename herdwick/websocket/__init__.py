@@ -19,6 +19,7 @@ General layout, from the bottom:
 """
 
 from herdwick.actors import IllegalCloseCode, InvalidText
+from herdwick.routing import InvalidTopic
 
 from .application import Application
 from .asgi_types import ASGIApp, ASGIReceive, ASGISend, Scope
@@ -96,6 +97,7 @@ __all__ = [
     "InvalidMessage",
     "InvalidOrigin",
     "InvalidText",
+    "InvalidTopic",
     "InvalidWebSocketStateError",
     "JWTBearer",
     "Limits",

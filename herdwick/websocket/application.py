@@ -458,7 +458,8 @@ class Application(Routes):
                 not change it afterwards.
             exclude: WebSockets or members that are to hear nothing of it.
             record: Whether it goes into the topic's history, if there is one.
-            key: What tells it from others: the same key within 5 minutes is recorded once.
+            key: What tells it from others, for those who may publish it twice: with the same key it
+                is recorded, and sent, once within 5 minutes.
 
         Returns:
             Where it stands in the history; None where it is not recorded.
@@ -466,12 +467,22 @@ class Application(Routes):
         Raises:
             NotEncodable: The payload cannot be encoded.
             InvalidTopic: There can be no topic of this name (a `ValueError`).
+            ValueError: There is a key, and the topic has no history to keep it in.
             NotRunning: The application has not been started.
         """
         check_name(topic)
         ids = ids_of(exclude)
         realtime = self._rooms.realtime
         return await realtime.broadcast(topic, payload, exclude=ids, record=record, key=key)
+
+    def members(self, topic: str, /) -> int:
+        """Tell how many members a topic has.
+
+        Raises:
+            NotRunning: The application has not been started.
+        """
+        found = self._rooms.realtime.topics.get(topic)
+        return 0 if found is None else len(found.members)
 
     def presence(self, topic: str, /) -> Mapping[str, Mapping[str, object]]:
         """Tell who is present on a topic: by key, the meta of each connection, by its id.

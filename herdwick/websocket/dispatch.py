@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from math import ceil
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import unquote
 
@@ -182,8 +183,8 @@ def refusal_of(error: Exception, request: Request) -> HTTPError | None:
             refusal = HTTPError(504)
         case JoinRefused(retry_after=None):
             refusal = HTTPError(403)
-        case JoinRefused():
-            refusal = HTTPError(503, headers={"retry-after": RETRY_AFTER})
+        case JoinRefused(retry_after=seconds) if seconds is not None:
+            refusal = HTTPError(503, headers={"retry-after": str(ceil(seconds))})
         case _:
             return None
     logger.warning("%s answered with %d: %s", request.path, refusal.status, error)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from typing import Final, cast
 
-from herdwick.actors import Connection, JoinRefused, NotAMember, Phase, RoomUnavailable
+from herdwick.actors import Connection, JoinRefused, NotAMember, Phase
 
 from .errors import InvalidMessage, UnexpectedMessage, WebSocketDisconnectError
 
@@ -44,10 +44,10 @@ def _code_for(mistake: BaseException) -> int:
     match mistake:
         case UnexpectedMessage():
             return 1003
-        case RoomUnavailable():
-            return 1013
-        case JoinRefused():
+        case JoinRefused(retry_after=None):
             return 4403
+        case JoinRefused():
+            return 1013
         case _:
             return 1007
 

@@ -31,7 +31,7 @@ from herdwick.actors import (
     hall_of,
 )
 from herdwick.routing import InvalidTopic, check_topic
-from herdwick.runtime import Answer, AskTimeout, NotHandled, Rejected
+from herdwick.runtime import Answer, AskTimeout, Crashed, NotHandled, Rejected, Unanswered
 
 from .codec import encode_json, explain
 from .http import HTTPError
@@ -101,10 +101,10 @@ class Live:
     def _refuse(self, ref: int | None, error: Exception) -> None:
         if ref is not None:
             code, retry_after, detail = verdict(error)
-            raw = protocol.Refused(ref, code, str(error), retry_after=retry_after)
+            frame = protocol.Refused(ref, code, told(error), retry_after=retry_after)
             if detail is not None:
-                raw = msgspec.structs.replace(raw, detail=msgspec.Raw(encode_json(detail)))
-            self._say(raw)
+                frame = msgspec.structs.replace(frame, detail=written(detail))
+            self._say(frame)
 
     # ------------------------------------------------------------------ join and leave
 
@@ -139,14 +139,14 @@ class Live:
     ) -> None:
         try:
             with scope:
-                await joining.join(Params(frame.params), since)
+                await joining.join(Params(frame.params or {}), since)
         except (JoinRefused, NotAMember) as error:
             if not joining.member.joined:
                 self._refuse(frame.ref, error)
         finally:
             if self._joins.get(frame.topic) is scope:
                 del self._joins[frame.topic]
-        if scope.cancelled_caught:
+        if scope.cancelled_caught and not joining.member.joined:
             self._refuse(frame.ref, JoinRefused("left before it had joined"))
 
     def _leave(self, frame: protocol.Leave) -> None:
@@ -281,7 +281,7 @@ def verdict(error: Exception) -> tuple[str, float | None, object]:
         case RoomUnavailable():
             return protocol.UNAVAILABLE, error.retry_after, None
         case JoinRefused():
-            return protocol.FORBIDDEN, error.retry_after, error.reason
+            return protocol.FORBIDDEN, error.retry_after, _plain(error.reason)
         case Rejected():
             return protocol.REJECTED, None, _plain(error.error)
         case RoomFull():
@@ -290,10 +290,29 @@ def verdict(error: Exception) -> tuple[str, float | None, object]:
             return protocol.TIMEOUT, None, None
         case NotHandled():
             return protocol.UNAVAILABLE, RETRY_AFTER, None
-        case HandlerFailed():
-            return protocol.FAILED, None, None
+        case Crashed():
+            return protocol.CRASHED, None, None
         case _:
             return protocol.FAILED, None, None
+
+
+def told(error: Exception) -> str:
+    """Give what a client may read of an error: neither its cause nor a path in the tree."""
+    match error:
+        case HandlerFailed() | AskTimeout():
+            return str(error)
+        case Unanswered():
+            return "the room failed before it had answered"
+        case _:
+            return str(error)
+
+
+def written(detail: object) -> msgspec.Raw:
+    """Write what a room has to say; what cannot be encoded, as Python shows it."""
+    try:
+        return msgspec.Raw(encode_json(detail))
+    except TypeError:
+        return msgspec.Raw(encode_json(ascii(detail)))
 
 
 def _plain(error: object) -> object:

@@ -80,8 +80,9 @@ class Rooms:
         pattern = TopicPattern.read(text, self._table.types)
         if kind.room is not None:
             _check_room(kind.room, pattern, self._classes)
-            self._classes[kind.room] = Declared(pattern, kind)
         self._table.add(pattern, replace(kind, pattern=text))
+        if kind.room is not None:
+            self._classes[kind.room] = Declared(pattern, kind)
 
     def name_of(
         self, room: Callable[..., Room[Any]], args: tuple[object, ...], kwargs: dict[str, object]
@@ -91,17 +92,23 @@ class Rooms:
         Raises:
             RoomMisdeclared: The class was not declared.
             TypeError: The arguments do not fit its constructor.
-            UnknownTopic: A value cannot stand in a topic's name.
+            UnknownTopic: A value cannot stand in a topic's name, or the name is another kind's.
         """
         declared = self._classes.get(cast("type[Room[Any]]", room))
         if declared is None:
             raise RoomMisdeclared(room, "", "declare it first, with @app.room(pattern)")
         bound = inspect.signature(room).bind(*args, **kwargs)
+        pattern = declared.pattern
+        for unnamed in bound.arguments.keys() - set(pattern.names):
+            raise TypeError(f"{unnamed!r} is not in {pattern.text!r}, so it names no room")
         bound.apply_defaults()
         try:
-            name: str = declared.pattern.name(bound.arguments)
+            name = pattern.name(bound.arguments)
         except InvalidTopic as error:
             raise UnknownTopic(error.name, error.problem) from None
+        found = self._table.find(name)
+        if found is not None and found.kind.room is not room:  # of a more specific pattern
+            raise UnknownTopic(name, f"it is one of {found.kind.pattern!r}, not {pattern.text!r}")
         return name
 
     def patterns_of(self, only: tuple[str | type[Room[Any]], ...]) -> frozenset[str]:

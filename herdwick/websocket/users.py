@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from herdwick.actors import Connection, Phase
+from herdwick.actors import Connection, Phase, check_close_code
 from herdwick.runtime import Timer, Timers
 
 from .identity import Identity
@@ -48,6 +48,7 @@ class Users:
         Raises:
             IllegalCloseCode: The code must not be sent.
         """
+        check_close_code(code)
         connections = list(self._connections.get(user_id, ()))
         for connection in connections:
             connection.end(code, reason)

@@ -441,13 +441,20 @@ class WebSocket:
         with the connection.
 
         Raises:
-            JoinRefused: The room refuses it; unhandled it closes with 4403.
+            JoinRefused: The room refuses it; unhandled it closes with 4403, or with 1013 where
+                another try is worth it.
             InvalidWebSocketStateError: The connection is not accepted yet.
             WebSocketDisconnectError: It is over.
             RoomMisdeclared: The class was not declared with `app.room`.
+            TypeError: The arguments fit neither a topic nor the room's constructor.
         """
         if isinstance(what, str):
             name, options = what, kwargs
+            if args or not kwargs.keys() <= {"since", "params"}:
+                raise TypeError(
+                    f"with the name of a topic, join takes `since` and `params` only, "
+                    f"not {[*args, *kwargs]}"
+                )
         else:
             name, options = self._rooms.name_of(what, args, kwargs), {}
         self._check_open()

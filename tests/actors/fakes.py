@@ -49,6 +49,10 @@ class FakeTransport:
     def resume_reading(self) -> None:
         self.journal.append("resume")
 
+    def refill(self) -> None:
+        """Let those who ask for room from now on wait again."""
+        self._room = Once()
+
     def drain(self) -> None:
         """Let those go on who wait for room."""
         self.outbox.clear()

@@ -1,75 +1,100 @@
 """Tests of examples/live_updates.py."""
 
-from collections.abc import Iterator
-
+import httpx
 import pytest
 
-from examples.live_updates import app, data, subscribers
+from examples.live_updates import app
 from herdwick import serve
-from tests.examples.client import post
+from herdwick.client import Client, Message, Room
+from tests.examples.client import PATIENCE, post, receive_until
+from tests.support.clients import as_ws, receive_json
 from tests.support.clients import httpx_ws_client as connect
-from tests.support.clients import receive_json, send_json
 
 
-@pytest.fixture(autouse=True)
-def no_data() -> Iterator[None]:
-    data.clear()
-    yield
-    data.clear()
+def update(topic: str, **data: object) -> dict[str, object]:
+    return {"type": "Update", "topic": topic, "data": data}
 
 
-async def test_a_subscriber_sees_what_there_is_and_each_change() -> None:
+async def change(url: str, topic: str, **data: object) -> None:
+    await post(f"{url}/api/data/{topic}", data)
+
+
+async def next_of(room: Room) -> object:
+    return await anext(room.messages())
+
+
+async def test_who_comes_sees_what_there_is_and_each_change() -> None:
     async with serve(app) as url:
-        await post(f"{url}/api/data/weather", {"wind": 3})
+        await change(url, "weather", wind=3)
 
         async with connect(f"{url}/updates/weather") as peer:
             before = await receive_json(peer)
-            answer = await post(f"{url}/api/data/weather", {"wind": 7})
+            await change(url, "weather", wind=7)
             after = await receive_json(peer)
 
-    assert before == {"type": "Update", "topic": "weather", "data": {"wind": 3}}
-    assert after == {"type": "Update", "topic": "weather", "data": {"wind": 7}}
-    assert answer == {"reached": 1}
+    assert (before, after) == (update("weather", wind=3), update("weather", wind=7))
 
 
-async def test_a_client_adds_topics_and_takes_them_back() -> None:
-    async with serve(app) as url, connect(f"{url}/updates/weather") as peer:
-        await receive_json(peer)
-        await send_json(peer, {"type": "Subscribe", "topic": "tides"})
-        added = await receive_json(peer)
-        reached = await post(f"{url}/api/data/tides", {"high": True})
-        await receive_json(peer)
-        await send_json(peer, {"type": "Unsubscribe", "topic": "tides"})
-        await send_json(peer, {"type": "Subscribe", "topic": "weather"})
-        await receive_json(peer)  # the order before it was carried out too
+async def test_what_there_is_stays_though_nobody_follows() -> None:
+    async with serve(app) as url:
+        await change(url, "weather", wind=3)
+        async with connect(f"{url}/updates/weather") as peer:
+            await receive_json(peer)
+        await change(url, "weather", wind=7)
 
-        left = await post(f"{url}/api/data/tides", {"high": False})
-
-    assert added == {"type": "Update", "topic": "tides", "data": None}
-    assert (reached, left) == ({"reached": 1}, {"reached": 0})
+        async with connect(f"{url}/updates/weather") as peer:
+            assert await receive_json(peer) == update("weather", wind=7)
 
 
-async def test_a_topic_is_forgotten_with_its_last_subscriber() -> None:
-    async with serve(app) as url, connect(f"{url}/updates/weather") as peer:
-        await post(f"{url}/api/data/nobody", {"listens": True})
-        for order in ("Unsubscribe", "Subscribe", "Unsubscribe"):
-            await send_json(peer, {"type": order, "topic": "tides"})
-        await send_json(peer, {"type": "Subscribe", "topic": "weather"})
-        for _ in range(3):
-            await receive_json(peer)  # the orders before the last were carried out too
+async def test_a_client_follows_topics_over_one_connection_and_leaves_them_again() -> None:
+    async with serve(app) as url, Client(f"{as_ws(url)}/live") as client:
+        async with client.join("updates:weather") as weather:
+            async with client.join("updates:tides") as tides:
+                await change(url, "tides", high=True)
+                assert await next_of(tides) == update("tides", high=True)
+            await change(url, "tides", high=False)
+            await change(url, "weather", wind=7)
 
-        left = set(subscribers)
+            assert await next_of(weather) == update("weather", wind=7)
+        assert app.connections == 1
 
-    assert left == {"weather"}
-    assert subscribers == {}  # the connection has ended with the server
+
+async def test_a_client_that_was_away_is_told_what_has_changed() -> None:
+    async with serve(app) as url:
+        async with Client(f"{as_ws(url)}/live") as client, client.join("updates:weather") as room:
+            await change(url, "weather", wind=3)
+            seen = await anext(room)
+            assert isinstance(seen, Message)
+        await change(url, "weather", wind=7)
+
+        async with (
+            Client(f"{as_ws(url)}/live") as client,
+            client.join("updates:weather", since=seen.position) as room,
+        ):
+            assert room.recovered
+            assert await next_of(room) == update("weather", wind=7)
 
 
 async def test_what_is_no_order_is_answered_with_what_is_wrong() -> None:
-    async with serve(app) as url, connect(f"{url}/updates/weather") as peer:
-        await receive_json(peer)
-        await send_json(peer, {"type": "Subscribe"})
+    async with (
+        serve(app) as url,
+        connect(f"{url}/live", subprotocols=["herdwick.v1"]) as peer,
+    ):
+        await peer.send('{"type": "join", "ref": 1}')
 
-        answer = await receive_json(peer)
+        answer = await receive_until(peer, type="error")
 
-    assert answer["error"] == "invalid_message"
-    assert "topic" in answer["detail"]
+    assert answer["code"] == "invalid_message"
+    assert "topic" in answer["message"]
+
+
+@pytest.mark.parametrize("content", ["7", "[]", "{"])
+async def test_what_is_no_object_is_not_published(content: str) -> None:
+    headers = {"content-type": "application/json"}
+    async with (
+        serve(app) as url,
+        httpx.AsyncClient(timeout=PATIENCE, trust_env=False, headers=headers) as http,
+    ):
+        answer = await http.post(f"{url}/api/data/weather", content=content)
+
+    assert answer.status_code == 400

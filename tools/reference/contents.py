@@ -141,7 +141,10 @@ PAGES = (
         "The client in Python",
         "Rooms over one connection, which comes back by itself.",
         (
-            Group("The client", ("Client", "client.Room", "Messages", "Options", "Token")),
+            Group(
+                "The client",
+                ("Client", "client.Room", "Messages", "Options", "Token", "JAVASCRIPT"),
+            ),
             Group(
                 "What a member is told",
                 (
@@ -496,6 +499,7 @@ PAGES = (
                     "FORBIDDEN",
                     "REJECTED",
                     "FAILED",
+                    "CRASHED",
                     "TIMEOUT",
                     "FULL",
                     "UNAVAILABLE",

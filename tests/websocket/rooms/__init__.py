@@ -1,0 +1,1 @@
+"""Tests of rooms and topics through the application, in virtual time."""
