@@ -61,7 +61,7 @@ from .refusals import (
 from .room import Presence, Push, Room, from_member, ids_of
 from .slow import CatchUp, Conflate, Disconnect, Slow
 from .topic import Identified, Topic, TopicKind
-from .transport import Data, RawHeaders, Receiver, Transport, size_of
+from .transport import Data, RawHeaders, Receiver, Shared, Transport, size_of
 from .wire import Greeting, Wire
 
 __all__ = [
@@ -116,6 +116,7 @@ __all__ = [
     "RoomFull",
     "RoomUnavailable",
     "Send",
+    "Shared",
     "Slow",
     "Store",
     "TooManyTopics",

@@ -30,7 +30,7 @@ from herdwick.runtime import (
 from .closing import check_close_code, check_text, clip_reason
 from .inbox import Inbox
 from .left import Left, LeftKind
-from .transport import Data, RawHeaders, Transport
+from .transport import Data, RawHeaders, Shared, Transport
 
 if TYPE_CHECKING:
     from .member import Member
@@ -156,6 +156,8 @@ class Connection:
         self.receiving = False
         """Whether a task waits in `receive` now."""
         self._turns = 0
+        self._crowded = False
+        """Whether the last message went over the bound of the outbox."""
         self.memberships: dict[str, Member] = {}
         """What it has joined, or is about to, by topic; they end with it."""
 
@@ -180,14 +182,33 @@ class Connection:
         Raises:
             InvalidText: The text holds a lone surrogate.
         """
+        sent = self.send_nowait(data)
+        return True if sent else await self.finish_send(sent)
+
+    def send_nowait(self, data: Data) -> bool | None:
+        """Send a message; True, unless there is more to do, by `finish_send`.
+
+        None: it was sent, and something is to be waited for. False: it is over.
+
+        Raises:
+            InvalidText: The text holds a lone surrogate.
+        """
         check_text(data)
         if self.ending is not None:
-            await anyio.lowlevel.checkpoint()
             return False
         if self._transport.offer(data):
+            self._crowded = True
+            return None
+        self._turns += 1
+        return True if self._turns % CHECKPOINT_EVERY else None
+
+    async def finish_send(self, sent: bool | None) -> bool:
+        """Wait for what `send_nowait` left to wait for, and tell whether it is not over."""
+        crowded, self._crowded = self._crowded, False
+        if crowded and sent is None:
             return await self.caught_up()
-        await self._take_turn()
-        return True
+        await anyio.lowlevel.checkpoint()
+        return sent is None
 
     async def caught_up(self) -> bool:
         """Wait while the peer is too far behind, up to the send timeout; False where it is over."""
@@ -202,18 +223,21 @@ class Connection:
 
         Cancelling loses no message. One task at a time: look at `receiving` before.
         """
+        inbox = self._inbox
         self.receiving = True
         try:
-            await self._take_turn()  # first, for it may be cancelled: no message is in hand yet
-            while not self._inbox:
+            self._turns += 1
+            if not self._turns % CHECKPOINT_EVERY:
+                # First, for it may be cancelled: no message is in hand yet.
+                await anyio.lowlevel.checkpoint()
+            while (data := inbox.get()) is None:
                 if self.ending is not None:
                     await anyio.lowlevel.checkpoint()
                     return None
-                await self._inbox.wait()
+                await inbox.reader.wait()
         finally:
             self.receiving = False
-        data = self._inbox.get()
-        if self._pause is not None and self._inbox.half_empty:
+        if self._pause is not None and inbox.half_empty:
             self._resume()
         return data
 
@@ -235,8 +259,8 @@ class Connection:
         """Take one message of the peer."""
         if self.phase is not Phase.OPEN:
             return
-        self._inbox.put(data)
-        if self._inbox.full and self._pause is None:
+        full = self._inbox.put(data)
+        if full and self._pause is None:
             self._transport.pause_reading()
             longest = min(self._bounds.pause_timeout, self._transport.longest_pause)
             self._pause = self.life.surroundings.timers.call_later(longest, self._unread)
@@ -256,6 +280,11 @@ class Connection:
         The message can be sent: whoever encodes for many connections checks it once.
         """
         return self.phase is Phase.OPEN and self._transport.offer(data)
+
+    @property
+    def share(self) -> Callable[[Shared], bool]:
+        """What sends a message that others get too, as `offer` does; it does nothing once over."""
+        return self._transport.share
 
     async def drained(self) -> None:
         """Wait until the peer has read enough, or is gone; cancelling is safe."""
@@ -422,11 +451,3 @@ class Connection:
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
-
-    # ------------------------------------------------------------------ turns
-
-    async def _take_turn(self) -> None:
-        """Let the others run now and then, however many messages wait."""
-        self._turns += 1
-        if not self._turns % CHECKPOINT_EVERY:
-            await anyio.lowlevel.checkpoint()

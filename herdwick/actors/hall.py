@@ -221,9 +221,12 @@ class Hall(Topic):
     def _room_gone(self) -> None:
         """Have ended for good: failed too often, put away, or stopped with the whole branch."""
         slot = self.slot
-        if slot is None or not self._realtime.takes_rooms:
-            return  # what waits is for the next incarnation of the branch
-        if slot.last_exit is not None and slot.last_exit.abnormal:
+        if slot is None:
+            return
+        if not self._realtime.takes_rooms:
+            if self.wanted:
+                self._realtime.look_after(self)  # as soon as the rooms' branch is back
+        elif slot.last_exit is not None and slot.last_exit.abnormal:
             self._failed_until = self._realtime.clock() + self.kind.cool_down
             self.fail("the room failed again and again")
             self.refuse_all(RoomUnavailable(self.name, self.kind.cool_down))

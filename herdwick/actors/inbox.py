@@ -13,22 +13,18 @@ class Inbox:
     The bounds are told, not enforced: whoever delivers decides what a full inbox means.
     """
 
-    __slots__ = ("_bytes", "_messages", "_most_bytes", "_most_messages", "_reader")
+    __slots__ = ("_bytes", "_messages", "_most_bytes", "_most_messages", "reader")
 
     def __init__(self, most_messages: int, most_bytes: int) -> None:
         self._messages: deque[Data] = deque()
         self._bytes = 0
         self._most_messages = most_messages
         self._most_bytes = most_bytes
-        self._reader = Waiter()
+        self.reader = Waiter()
+        """Where the one who reads waits for a message, or for a `wake`."""
 
     def __len__(self) -> int:
         return len(self._messages)
-
-    @property
-    def full(self) -> bool:
-        """Whether as much waits as may."""
-        return len(self._messages) >= self._most_messages or self._bytes >= self._most_bytes
 
     @property
     def half_empty(self) -> bool:
@@ -37,14 +33,18 @@ class Inbox:
             len(self._messages) <= self._most_messages // 2 and self._bytes <= self._most_bytes // 2
         )
 
-    def put(self, data: Data) -> None:
-        """Append a message and wake the reader."""
-        self._messages.append(data)
+    def put(self, data: Data) -> bool:
+        """Append a message and wake the reader; tell whether as much waits now as may."""
+        messages = self._messages
+        messages.append(data)
         self._bytes += size_of(data)
-        self._reader.wake()
+        self.reader.wake()
+        return len(messages) >= self._most_messages or self._bytes >= self._most_bytes
 
-    def get(self) -> Data:
-        """Remove the oldest message."""
+    def get(self) -> Data | None:
+        """Remove the oldest message; None where there is none."""
+        if not self._messages:
+            return None
         data = self._messages.popleft()
         self._bytes -= size_of(data)
         return data
@@ -54,10 +54,6 @@ class Inbox:
         self._messages.clear()
         self._bytes = 0
 
-    async def wait(self) -> None:
-        """Wait for a message or for a `wake`; cancelling loses no message."""
-        await self._reader.wait()
-
     def wake(self) -> None:
         """Let the reader look: the connection is over."""
-        self._reader.wake()
+        self.reader.wake()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from herdwick.runtime import Clock
+
+from .transport import Shared
 
 if TYPE_CHECKING:
     from .presence import PresenceDiff
@@ -90,9 +92,10 @@ class Publication:
 
     __slots__ = (
         "_encoded",
-        "_frames",
         "conflation",
         "exclude",
+        "for_all",
+        "frames",
         "key",
         "payload",
         "position",
@@ -119,7 +122,10 @@ class Publication:
         self.seq = 0
         """Its number among all that this topic has offered to its members, recorded or not."""
         self._encoded: dict[str, Data] = {}
-        self._frames: dict[str, Data | None] = {}
+        self.for_all = not exclude
+        """Whether each member hears of it in the same way."""
+        self.frames: dict[str, Shared | None] = {}
+        """What `frame` has given already, by the variant of the wire."""
 
     def encode(self, wire: Wire) -> Data:
         """Give the payload as this wire encodes it.
@@ -132,14 +138,16 @@ class Publication:
             encoded = self._encoded[wire.encoding] = wire.encode(self.payload)
         return encoded
 
-    def frame(self, topic: str, wire: Wire) -> Data | None:
+    def frame(self, topic: str, wire: Wire) -> Shared | None:
         """Give the message that tells a member of it; None where this wire tells nothing of it."""
         try:
-            return self._frames[wire.variant]
+            return self.frames[wire.variant]
         except KeyError:
-            frame = wire.publication(topic, self.encode(wire), self.position)
-            self._frames[wire.variant] = frame
-            return frame
+            return self._keep(wire, wire.publication(topic, self.encode(wire), self.position))
+
+    def _keep(self, wire: Wire, data: Data | None) -> Shared | None:
+        frame = self.frames[wire.variant] = None if data is None else Shared(data)
+        return frame
 
 
 class Announcement(Publication):
@@ -149,15 +157,15 @@ class Announcement(Publication):
 
     def __init__(self, diff: PresenceDiff) -> None:
         super().__init__(None)
+        self.for_all = False  # whoever is behind hears of it too
         self.diff = diff
 
-    def frame(self, topic: str, wire: Wire) -> Data | None:
+    def frame(self, topic: str, wire: Wire) -> Shared | None:
         """Give the message that tells a member of it; None where this wire has none."""
         try:
-            return self._frames[wire.variant]
+            return self.frames[wire.variant]
         except KeyError:
-            frame = self._frames[wire.variant] = wire.presence(topic, self.diff)
-            return frame
+            return self._keep(wire, wire.presence(topic, self.diff))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +248,16 @@ class MemoryStore:
 
     def tidy(self) -> None:
         """Drop what is too old; to be called now and then."""
+        for _ in self.tidying():
+            pass
+
+    def tidying(self) -> Iterator[None]:
+        """Drop what is too old, one log a step: with many, others may have their turns between."""
         for topic, ring in list(self._rings.items()):
             ring.tidy()
-            if ring.forgotten:
+            if ring.forgotten and self._rings.get(topic) is ring:
                 del self._rings[topic]
+            yield
 
 
 class MemoryLog:
@@ -259,7 +273,7 @@ class MemoryLog:
     @property
     def position(self) -> Position:
         """Where the newest publication stands."""
-        return self._ring.position
+        return self._ring.tell()
 
     async def append(self, publication: Publication) -> Position:
         """Append a publication, deliver it, and give its position."""
@@ -271,18 +285,33 @@ class MemoryLog:
 
     async def newest(self, count: int) -> Recovery:
         """Give the last `count` publications."""
-        return Recovery(self._ring.last(count), self.position)
+        return Recovery(self._ring.last(count), self._ring.tell())
 
     def close(self) -> None:
         """Deliver nothing more."""
         if self._deliver in self._ring.readers:
             self._ring.readers.remove(self._deliver)
+        self._deliver = _deliver_nothing  # cuts the cycle: nothing waits for the collector
+
+
+def _deliver_nothing(publication: Publication) -> None:
+    """Deliver to nobody."""
 
 
 class _Ring:
     """What all who have a log open share: the last publications, and the last keys."""
 
-    __slots__ = ("_clock", "_epoch", "_history", "_kept", "_keys", "_offset", "_touched", "readers")
+    __slots__ = (
+        "_clock",
+        "_epoch",
+        "_history",
+        "_kept",
+        "_keys",
+        "_offset",
+        "_told",
+        "_touched",
+        "readers",
+    )
 
     def __init__(self, history: History, clock: Clock) -> None:
         self.readers: list[Callable[[Publication], None]] = []
@@ -293,16 +322,23 @@ class _Ring:
         self._kept: deque[tuple[float, Publication]] = deque()
         self._keys: dict[str, tuple[float, Position]] = {}
         self._touched = clock()
-
-    @property
-    def position(self) -> Position:
-        return Position(self._epoch, self._offset)
+        self._told = False
+        """Whether anybody knows a position of it, and may come back with that."""
 
     @property
     def forgotten(self) -> bool:
-        """Whether nobody can have any use for it."""
+        """Whether nobody can have any use for it.
+
+        Of one that was opened for joins which were refused nobody knows, and strangers decide how
+        many of these there are.
+        """
         unused = not self.readers and not self._kept and not self._keys
-        return unused and self._clock() - self._touched > EPOCH_TTL
+        return unused and (not self._told or self._clock() - self._touched > EPOCH_TTL)
+
+    def tell(self) -> Position:
+        """Give the position to somebody who may keep it."""
+        self._told = True
+        return Position(self._epoch, self._offset)
 
     def append(self, publication: Publication) -> Position:
         self._touched = now = self._clock()
@@ -311,7 +347,7 @@ class _Ring:
         if known is not None:
             return known[1]
         self._offset += 1
-        publication.position = position = self.position
+        publication.position = position = self.tell()
         self._kept.append((now, publication))
         if len(self._kept) > self._history.size:
             self._kept.popleft()
@@ -324,10 +360,10 @@ class _Ring:
     def since(self, position: Position) -> Recovery:
         self.tidy()
         if position.epoch != self._epoch or position.offset > self._offset:
-            return Recovery((), self.position, "epoch")
+            return Recovery((), self.tell(), "epoch")
         missing = self._offset - position.offset
         kept = self.last(missing)
-        return Recovery(kept, self.position, None if len(kept) == missing else "history")
+        return Recovery(kept, self.tell(), None if len(kept) == missing else "history")
 
     def last(self, count: int) -> list[Publication]:
         self.tidy()

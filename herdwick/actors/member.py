@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import anyio
@@ -68,7 +68,10 @@ class Member:
         "_left",
         "_lost_some",
         "_pending",
+        "_share",
+        "_straight",
         "_topic",
+        "_variant",
         "_wire",
         "identity",
         "joined",
@@ -102,6 +105,10 @@ class Member:
         self._topic = topic
         self._connection = connection
         self._wire = wire
+        self._variant = wire.variant
+        self._share = connection.share
+        self._straight = not isinstance(topic.kind.slow, Conflate)
+        """Whether what it hears goes out as it comes."""
         self._left: Left | None = None
         self._behind = False
         """Whether it reads on from the log, by itself."""
@@ -201,12 +208,19 @@ class Member:
             elif isinstance(topic.kind.slow, Conflate):
                 self._lag()
 
-    def advance(self) -> None:
+    def hear(self, publications: Sequence[Publication]) -> None:
         """Offer it what is new, unless it is gone."""
-        for publication in self._topic.after(self.seq):
+        for publication in publications:
             if self._left is not None:
                 return
             self.seq = publication.seq
+            # As mostly: the rest of this takes 1.3 µs a delivery, and this 0.5.
+            if self._straight and not self._behind and publication.for_all:
+                frame = publication.frames.get(self._variant)
+                if frame is not None and publication.position is None:
+                    if self._share(frame):
+                        self._lag()
+                    continue
             try:
                 self._take(publication)
             except Exception:  # of an encoder: it must not stop what all the others hear
@@ -256,11 +270,11 @@ class Member:
         position = publication.position
         if position is not None:
             self.position = position
-        if not publication.exclude or self.id not in publication.exclude:
-            frame = publication.frame(self._topic.name, self._wire)
-        else:
-            frame = None if position is None else self._wire.moved(self.topic, position)
-        return frame is not None and self._connection.offer(frame)
+        if publication.exclude and self.id in publication.exclude:
+            moved = None if position is None else self._wire.moved(self.topic, position)
+            return moved is not None and self._connection.offer(moved)
+        frame = publication.frame(self._topic.name, self._wire)
+        return frame is not None and self._connection.share(frame)
 
     @property
     def _lags(self) -> bool:
@@ -307,7 +321,7 @@ class Member:
             if not full and self.position == topic.log.position:
                 # Of what is still queued it has heard out of the log; the rest passes it by, or
                 # it would come after what was published later.
-                self.advance()
+                self.hear(topic.after(self.seq))
                 self._behind = False
 
     def _tell_gap(self, reason: GapReason, recovery: Recovery) -> bool:

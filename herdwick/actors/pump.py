@@ -62,10 +62,13 @@ class PumpBody:
 
     async def _fan_out(self) -> None:
         topic = self._topic
-        seq = topic.seq
+        before, seq = topic.heard, topic.seq
+        fresh = topic.after(before)
         for number, member in enumerate(list(topic.members.values()), 1):
-            if member.seq < topic.seq:
-                member.advance()
+            if member.seq == before:
+                member.hear(fresh)  # as mostly: they share the list
+            elif member.seq < topic.seq:
+                member.hear(topic.after(member.seq))
             if not number % CHECKPOINT_EVERY:
                 await anyio.lowlevel.checkpoint()
         topic.offered(seq)

@@ -245,15 +245,17 @@ class Realtime:
             del self._changed[topic]
             yield topic
 
-    def tidy(self) -> None:
-        """Drop logs and snapshots that are too old."""
+    def tidying(self) -> Iterator[None]:
+        """Drop logs and snapshots that are too old, one a step."""
         if isinstance(self.store, MemoryStore):
-            self.store.tidy()
+            yield from self.store.tidying()
         now = self.clock()
-        for name, kept_at in list(self._kept_at.items()):
+        while self._kept_at:
+            name, kept_at = next(iter(self._kept_at.items()))  # the oldest stand first
             if now - kept_at <= EPOCH_TTL:
-                break  # the oldest stand first
+                break
             self.keep(name, None)
+            yield
 
     def close(self) -> None:
         """End for good: who waits for an offer goes on."""
@@ -320,8 +322,10 @@ class Registry(Actor[Look | Tidy]):
 
     @on(Tidy)
     async def tidy(self, message: Tidy) -> None:
-        """Drop what is too old."""
-        self._realtime.tidy()
+        """Drop what is too old, in turns: there may be a hundred thousand of them."""
+        for number, _ in enumerate(self._realtime.tidying(), 1):
+            if not number % CHECKPOINT_EVERY:
+                await anyio.lowlevel.checkpoint()
 
     async def on_stop(self, reason: Exit) -> None:
         """Let nobody wait for pumps that are not to come back."""

@@ -307,9 +307,11 @@ class RoomBody:
         room = self._room
         if room is None:
             return
-        if not reason.abnormal:
-            await room.save()
-        await room.on_stop(reason)
+        try:
+            if not reason.abnormal:
+                await room.save()
+        finally:
+            await room.on_stop(reason)
 
     # ------------------------------------------------------------------ its beginning
 
@@ -346,6 +348,8 @@ class RoomBody:
         match errand:
             case Push():
                 await self._push(errand)
+            case Entry() if errand.member.left is not None:  # gone while this waited
+                errand.answer.give(None)
             case Entry():
                 await self._enter(errand)
             case _:
@@ -369,7 +373,9 @@ class RoomBody:
             self._log(f"failed on {name}", error)
         else:
             if not answered(push, result, wants_value):
-                push.answer.fail(NoReply(self._life.slot.path, name))
+                missing = NoReply(self._life.slot.path, name)
+                push.answer.fail(missing)
+                self._log(f"gave no answer to {name}", missing)
 
     async def _enter(self, entry: Entry) -> None:
         room, member, answer = self._room, entry.member, entry.answer

@@ -61,7 +61,7 @@ class TopicKind:
     """Seconds without members and without work after which it is put away."""
 
     capacity: int = 1000
-    """Joins and pushes that may wait for the room."""
+    """What may wait for the room, joins included, before a push waits too, or is refused."""
 
     cool_down: float = 10.0
     """Seconds for which nobody may join a room that has failed too often."""
@@ -184,6 +184,11 @@ class Topic:
         self.wake_pump()
 
     # ------------------------------------------------------------------ the pump's side
+
+    @property
+    def heard(self) -> int:
+        """The number of the newest publication that was offered to all."""
+        return self._offered
 
     @property
     def waiting(self) -> bool:

@@ -15,6 +15,17 @@ def size_of(data: Data) -> int:
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
 
 
+class Shared:
+    """A message for many connections: framed once, by the first transport that it is offered to."""
+
+    __slots__ = ("data", "frame")
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        self.frame: bytes | None = None
+        """Whatever a transport makes of it, equal for all of its kind."""
+
+
 class Transport(Protocol):
     """What carries one WebSocket connection, as its actor sees it.
 
@@ -37,6 +48,10 @@ class Transport(Protocol):
 
     def offer(self, data: Data) -> bool:
         """Append a message to the outbox, and tell whether the outbox is now over its bound."""
+        ...
+
+    def share(self, message: Shared) -> bool:
+        """Append a message that others get too, and tell the same."""
         ...
 
     async def drained(self) -> None:

@@ -65,10 +65,12 @@ def _first(coroutine: object, *names: str) -> Any:
 class Waiter:
     """A place where one task parks until somebody wakes it."""
 
-    __slots__ = ("_parked",)
+    __slots__ = ("_loop", "_parked")
 
     def __init__(self) -> None:
         self._parked: asyncio.Future[None] | trio.lowlevel.Task | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop of asyncio's that it was first waited at in: to find out costs 0.5 µs."""
 
     async def wait(self) -> None:
         """Park until the next `wake`; cancelling leaves the place free.
@@ -78,11 +80,14 @@ class Waiter:
         """
         if self._parked is not None:
             raise RuntimeError("another task waits here already; one at a time")
-        if not in_asyncio_task():
-            self._parked = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._leave)
-            return
-        self._parked = future = asyncio.get_running_loop().create_future()
+        loop = self._loop
+        if loop is None:
+            if not in_asyncio_task():
+                self._parked = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._leave)
+                return
+            loop = self._loop = asyncio.get_running_loop()
+        self._parked = future = loop.create_future()
         try:
             await future
         finally:
@@ -116,6 +121,9 @@ class Waiters:
 
     def __init__(self) -> None:
         self._parked: list[Waiter] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._parked)
 
     async def wait(self) -> None:
         """Park until the next `wake_all`; cancelling leaves the place free."""

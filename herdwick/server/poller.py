@@ -14,6 +14,7 @@ import logging
 import select
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -25,7 +26,7 @@ from herdwick.actors import Receiver
 from herdwick.runtime import Clock, Waiter
 from herdwick.websocket import Limits
 
-from .carrier import Carrier, Nobody
+from .carrier import Carrier, Nobody, Pace
 from .connection import Phase
 from .gate import Gate, Plain, Upgrade
 from .handshake import Refusal
@@ -66,6 +67,7 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._waiting: dict[int, Ready] = {}
+        self.pace = Pace()
         self._dirty: list[SocketCarrier] = []
         self._written = Waiter()
         self._emptied = Waiter()
@@ -116,8 +118,10 @@ class Poller:
     def flush_soon(self, carrier: SocketCarrier) -> None:
         """Have an outbox written, with all that comes until then."""
         if not self._dirty:
+            self.pace.begin(time.monotonic())
             self._written.wake()
         self._dirty.append(carrier)
+        self.pace.more()
 
     # ------------------------------------------------------------------ its tasks
 
@@ -149,14 +153,17 @@ class Poller:
         while True:
             while not self._dirty:
                 await self._written.wait()
-            await anyio.lowlevel.checkpoint()  # or the rest of a burst would be written by itself
+            while not self.pace.is_time(time.monotonic()):
+                await anyio.lowlevel.checkpoint()
             dirty, self._dirty = self._dirty, []
+            started = time.monotonic()
             for carrier in dirty:
                 try:
                     carrier.flush()
                 except Exception:
                     logger.exception("a bug ended one connection; the others go on")
                     carrier.drop()
+            self.pace.wrote(time.monotonic() - started)
 
 
 class SocketEntrance:
@@ -304,14 +311,16 @@ class SocketCarrier(Carrier):
             if connection.held:
                 self.hold()
             self.changed()
-        elif connection.outbox:
+        elif connection.outbox.owes:
             self.flush_soon()  # a pong
 
     # ------------------------------------------------------------------ writing
 
     def flush_soon(self) -> None:
         """Write what the outbox holds, two turns from now."""
-        if not self._dirty and not self._unsent:
+        if self._dirty:
+            self._poller.pace.more()
+        elif not self._unsent:
             self._dirty = True
             self._poller.flush_soon(self)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl as tls
+import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
@@ -17,7 +18,7 @@ from typing import Any, Final, TypeAlias, cast
 from herdwick.actors import RawHeaders, Receiver
 from herdwick.websocket import Limits, Scope
 
-from .carrier import WRITE_BYTES, Carrier, Nobody
+from .carrier import WRITE_BYTES, Carrier, Nobody, Pace
 from .connection import Phase
 from .gate import Gate, Plain, Upgrade
 from .handshake import Refusal
@@ -33,31 +34,36 @@ HTTP: TypeAlias = Callable[[], asyncio.Protocol]
 
 
 class Flusher:
-    """Has the outboxes of one loop written, two turns after the first of them got something.
-
-    One turn would come before the rest of the same burst was handled, and write a frame each.
-    """
+    """Has the outboxes of one loop written, all at once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.pace = Pace()
         self._loop = loop
         self._waiting: list[LoopCarrier] = []
 
     def add(self, carrier: LoopCarrier) -> None:
         """Have a carrier's outbox written."""
         if not self._waiting:
+            self.pace.begin(self._loop.time())
             self._loop.call_soon(self._hop)
         self._waiting.append(carrier)
+        self.pace.more()
 
     def _hop(self) -> None:
-        self._loop.call_soon(self._flush)
+        if self.pace.is_time(self._loop.time()):
+            self._flush()
+        else:
+            self._loop.call_soon(self._hop)
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
+        started = time.monotonic()
         for carrier in waiting:
             try:
                 carrier.flush()
             except Exception:
                 logger.exception("a bug in one connection's writing; the others go on")
+        self.pace.wrote(time.monotonic() - started)
 
 
 @dataclass(slots=True, eq=False)
@@ -300,7 +306,7 @@ class LoopCarrier(Carrier):
             if connection.held:
                 self.hold()
             self.changed()
-        elif connection.outbox and not self._dirty:
+        elif connection.outbox.owes:
             self.flush_soon()  # a pong
 
     def peer_ended(self) -> bool:
@@ -319,23 +325,26 @@ class LoopCarrier(Carrier):
 
     def flush_soon(self) -> None:
         """Write what the outbox holds, two turns from now."""
-        if not self._dirty and not self.blocked:
+        if self._dirty:
+            self._flusher.pace.more()
+        elif not self.blocked:
             self._dirty = True
             self._flusher.add(self)
 
     def flush(self) -> None:
         """Write what the outbox holds, as far as the transport takes it."""
         self._dirty = False
-        outbox, transport = self.connection.outbox, self._transport
-        while outbox and not self.blocked:
+        connection, transport = self.connection, self._transport
+        outbox = connection.outbox
+        while not self.blocked and (data := outbox.take()):
             if transport.is_closing():  # uvloop's raises on a write
-                self.connection.lost()
+                connection.lost()
                 break
-            transport.write(outbox.take())
+            transport.write(data)
             if not self.blocked:
                 outbox.written()
         self.taken()
-        if self.connection.finished:
+        if connection.phase is not Phase.OPEN and connection.finished:
             self.finish()
 
     def unblock(self) -> None:

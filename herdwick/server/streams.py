@@ -6,7 +6,7 @@ from typing import Final
 import anyio
 from anyio.abc import ByteStream
 
-from herdwick.actors import Data, RawHeaders, Receiver
+from herdwick.actors import Data, RawHeaders, Receiver, Shared
 from herdwick.runtime import Clock, Once, Waiter, Waiters
 from herdwick.websocket import Limits
 
@@ -78,6 +78,12 @@ class StreamTransport:
     def offer(self, data: Data) -> bool:
         """Append a message to the outbox, and tell whether it is over its bound."""
         over = self._connection.offer(data)
+        self._writer.wake()
+        return over
+
+    def share(self, message: Shared) -> bool:
+        """Append a message that others get too, framed once for all of them."""
+        over = self._connection.share(message)
         self._writer.wake()
         return over
 

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from herdwick.actors import Data, RawHeaders, size_of
+from herdwick.actors import Data, RawHeaders, Shared, size_of
 from herdwick.runtime import Once, Waiters
 
 
@@ -56,6 +56,10 @@ class MemoryTransport:
             self._bytes += size_of(data)
             self._changed.wake_all()
         return self._bytes > self._most_bytes
+
+    def share(self, message: Shared) -> bool:
+        """Append a message that others get too."""
+        return self.offer(message.data)
 
     async def drained(self) -> None:
         """Wait until the test has read enough."""

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import anyio
 
-from herdwick.actors import Connection, Data, RawHeaders, size_of
+from herdwick.actors import Connection, Data, RawHeaders, Shared, size_of
 from herdwick.runtime import Once, Waiter, Waiters
 
 from .asgi_types import ASGIEvent, ASGIReceive, ASGISend, Scope
@@ -114,6 +114,10 @@ class ASGITransport:
         kind = "text" if isinstance(data, str) else "bytes"
         self._put({"type": "websocket.send", kind: data}, size_of(data))
         return self._bytes > self._most_bytes
+
+    def share(self, message: Shared) -> bool:
+        """Append a message that others get too."""
+        return self.offer(message.data)
 
     async def drained(self) -> None:
         """Wait until the outbox is under its bound, or the transport is over."""

@@ -24,15 +24,19 @@ def is_end(error: BaseException, connection: Connection) -> bool:
     mistake, not the program's: 1003 or 1007; so is a join that is refused: 4403, or 1013 where it
     is worth another try. Groups of these, out of task groups, count too.
     """
-    causes = list(_leaves(error))
-    if not all(isinstance(cause, (*CLIENTS_DOING, *GONE)) for cause in causes):
+    if is_crash(error):
         return False
-    mistake = next((each for each in causes if isinstance(each, CLIENTS_DOING)), None)
+    mistake = next((each for each in _leaves(error) if isinstance(each, CLIENTS_DOING)), None)
     if mistake is None:
         return connection.phase is Phase.OVER
     logger.info("%s: %s", connection.path, mistake)
     connection.close(_code_for(mistake), str(mistake))
     return True
+
+
+def is_crash(error: BaseException) -> bool:
+    """Tell whether an error is more than what a client does, or its going away."""
+    return not all(isinstance(each, (*CLIENTS_DOING, *GONE)) for each in _leaves(error))
 
 
 def only_disconnects(error: BaseException) -> bool:

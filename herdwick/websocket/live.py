@@ -23,6 +23,7 @@ from herdwick.actors import (
     Params,
     Position,
     Push,
+    Room,
     RoomFull,
     RoomUnavailable,
     TooManyTopics,
@@ -69,12 +70,12 @@ class Live:
     async def run(self) -> None:
         """Read and answer, until the connection is over."""
         async for data in self._websocket:
-            self._take(data)
+            await self._take(data)
             if self._full:
                 self._full = False
                 await self._connection.caught_up()
 
-    def _take(self, data: str | bytes) -> None:
+    async def _take(self, data: str | bytes) -> None:
         if isinstance(data, bytes):
             self._say(protocol.Error(protocol.INVALID_MESSAGE, "frames travel in text messages"))
             return
@@ -91,7 +92,8 @@ class Live:
             case protocol.Push():
                 self._push(frame)
             case protocol.Refresh():
-                self._websocket.start_soon(self._refresh, frame)
+                # One at a time: the newest token counts, and whoever checks it is not flooded.
+                await self._refresh(frame)
             case protocol.Ping(ref):
                 self._say(protocol.Reply(ref))
 
@@ -250,14 +252,24 @@ def decoded(topic: Topic, payload: msgspec.Raw) -> object:
     if room is None or not room.__member_handlers__:
         raise InvalidPush(f"{topic.name} takes no messages from its members")
     try:
-        return _decoder(tuple(room.__member_handlers__)).decode(payload)
+        return decoder_of(room).decode(payload)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise InvalidPush(f"the payload does not decode: {explain(error)}") from None
 
 
+def decoder_of(room: type[Room[Any]]) -> msgspec.json.Decoder[object]:
+    """Give what decodes the messages that a room takes from its members.
+
+    Raises:
+        TypeError: Two of them have one name on the wire, or msgspec cannot decode one.
+        NameError: An annotation in one names what is not defined yet.
+    """
+    return _decoder(tuple(room.__member_handlers__))
+
+
 @cache
 def _decoder(messages: tuple[type, ...]) -> msgspec.json.Decoder[object]:
-    union: Any = Union[messages]  # noqa: UP007 - values, not annotations
+    union: Any = Union[messages or (None,)]  # noqa: UP007 - values, not annotations
     return msgspec.json.Decoder(union)
 
 

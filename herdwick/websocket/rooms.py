@@ -33,8 +33,10 @@ from herdwick.routing import (
     check_topic,
 )
 
+from .ends import is_crash
 from .errors import NotRunning
 from .identity import Identity, MissingIdentityId
+from .live import decoder_of
 from .wires import V1Wire
 
 C = TypeVar("C", bound=type[Room[Any]])
@@ -176,8 +178,9 @@ class Rooms:
         membership = await joining.join(Params(params), since)
         try:
             yield membership
-        except Exception:
-            joining.member.leave(Left("crashed"))
+        except Exception as error:
+            if is_crash(error):
+                joining.member.leave(Left("crashed"))
             raise
         finally:
             joining.member.leave(Left("left"))
@@ -232,6 +235,7 @@ def _check_room(
         raise RoomMisdeclared(
             room, pattern.text, f"it is the room of {other!r}; derive another one"
         )
+    _check_messages(room, pattern)
     parameters = inspect.signature(room).parameters
     hints = _hints(room)
     for segment in pattern.segments:
@@ -260,6 +264,17 @@ def _check_room(
             raise RoomMisdeclared(
                 room, pattern.text, f"its constructor wants {name!r}, which the pattern has not"
             )
+
+
+def _check_messages(room: type[Room[Any]], pattern: TopicPattern) -> None:
+    """Refuse messages of members that no client could send: two of one name, for example."""
+    try:
+        decoder_of(room)
+    except TypeError as error:
+        problem = f"what its members push cannot be decoded: {error}"
+        raise RoomMisdeclared(room, pattern.text, problem) from None
+    except NameError:
+        pass  # an annotation names what stands further down; the first push looks again
 
 
 def is_room(room: object) -> bool:

@@ -455,6 +455,12 @@ class WebSocket:
                     f"with the name of a topic, join takes `since` and `params` only, "
                     f"not {[*args, *kwargs]}"
                 )
+            since = options.get("since")
+            if not isinstance(since, Position | None):
+                raise TypeError(
+                    f"since takes a Position, not {type(since).__name__}; `Position.parse` reads "
+                    f"what a client has sent"
+                )
         else:
             name, options = self._rooms.name_of(what, args, kwargs), {}
         self._check_open()
@@ -535,7 +541,8 @@ class WebSocket:
     async def _send(self, data: Data) -> None:
         if self.connection.phase is Phase.HANDSHAKE:
             raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
-        if not await self.connection.send(data):
+        sent = self.connection.send_nowait(data)
+        if not sent and not await self.connection.finish_send(sent):
             raise self._disconnected()
 
     def _check_open(self) -> None:

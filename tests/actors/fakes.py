@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from herdwick.actors import Behaviour, Bounds, Connection, Data, RawHeaders
+from herdwick.actors import Behaviour, Bounds, Connection, Data, RawHeaders, Shared
 from herdwick.runtime import Once, Pool, Slot, Supervisor, System
 from tests.runtime.samples import Events
 
@@ -32,6 +32,9 @@ class FakeTransport:
     def offer(self, data: Data) -> bool:
         self.outbox.append(data)
         return len(self.outbox) > self.most
+
+    def share(self, message: Shared) -> bool:
+        return self.offer(message.data)
 
     async def drained(self) -> None:
         await self._room.wait()

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from herdwick.actors import (
@@ -13,7 +14,9 @@ from herdwick.actors import (
     Connection,
     History,
     Joining,
+    JoinRefused,
     Log,
+    Member,
     MemoryLog,
     MemoryStore,
     Params,
@@ -25,6 +28,7 @@ from herdwick.actors import (
     Store,
     TopicKind,
 )
+from herdwick.actors.realtime import Tidy
 from herdwick.runtime import Pool, Supervisor, System
 from herdwick.testing import VIRTUAL_BACKENDS, Backend, settle, virtual_backend
 from tests.actors.fakes import BOUNDS, FakeTransport, to_text
@@ -220,6 +224,37 @@ async def test_old_logs_and_snapshots_are_dropped_after_a_day() -> None:
         await anyio.sleep(1000)
 
         assert len(store) == len(stage.realtime.snapshots) == 0
+
+
+async def test_joins_that_are_refused_leave_no_log_behind() -> None:
+    async def nobody(member: Member, params: Params) -> None:
+        raise JoinRefused("no")
+
+    async with staged(TopicKind(history=History(), authorize=nobody)) as stage:
+        for number in range(100):
+            with pytest.raises(JoinRefused):
+                await stage.join(f"chat:{number}")
+        store = stage.realtime.store
+        assert isinstance(store, MemoryStore)
+        await anyio.sleep(120)
+
+        assert (len(stage.realtime.topics), len(store)) == (0, 0)
+
+
+async def test_dropping_many_old_logs_lets_others_have_their_turns() -> None:
+    left = list[int]()
+
+    async with staged(TopicKind()) as stage:
+        store = stage.realtime.store
+        assert isinstance(store, MemoryStore)
+        for number in range(1000):
+            store.open(f"chat:{number}", History(), list[Publication]().append).close()
+        stage.system.ref(stage.realtime.registry).tell(Tidy())
+        while len(store) > 0:
+            left.append(len(store))
+            await anyio.lowlevel.checkpoint()
+
+    assert any(0 < each < 1000 for each in left)
 
 
 async def test_a_publisher_that_waits_for_pumps_goes_on_when_all_ends() -> None:

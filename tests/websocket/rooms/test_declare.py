@@ -111,6 +111,24 @@ def test_what_is_no_class_of_rooms_is_refused(what: Any) -> None:
         Application().room("game:{game_id}")(what)
 
 
+def test_two_messages_of_members_with_one_name_are_refused_where_the_room_is_declared() -> None:
+    class Turn(Message):
+        pass
+
+    class Spin(Message, tag="Turn"):
+        pass
+
+    class Wheel(Room[Turn | Spin]):
+        @from_member(Turn)
+        async def turn(self, message: Turn, member: Member) -> None: ...
+
+        @from_member(Spin)
+        async def spin(self, message: Spin, member: Member) -> None: ...
+
+    with pytest.raises(RoomMisdeclared, match="must have unique `tag` values"):
+        Application().room("wheel")(Wheel)
+
+
 def test_a_class_makes_the_rooms_of_one_pattern_only() -> None:
     app = Application()
     app.room("game:{game_id}")(Game)

@@ -123,6 +123,8 @@ async def test_arguments_that_do_not_fit_are_the_programs_mistake() -> None:
             join("room:a", sinc=None)
         with pytest.raises(TypeError, match="takes `since` and `params` only"):
             join("room:{name}", "a")
+        with pytest.raises(TypeError, match=r"since takes a Position, not str; `Position.parse`"):
+            join("room:a", since="5f3a:7")
         await websocket.send_text("done")
 
     async with TestClient(app) as client, client.websocket_connect("/") as ada:

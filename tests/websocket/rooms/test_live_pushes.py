@@ -129,6 +129,28 @@ async def test_a_push_that_the_room_fails_on_is_told_so_and_nothing_of_the_error
     assert refused.detail == raw(None)
 
 
+async def test_a_handler_that_gives_no_answer_is_told_in_the_log_and_not_to_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Application()
+
+    @app.room("room")
+    class Own(Room[Count]):
+        @from_member(Count)
+        async def count(self, message: Count, member: Member) -> int:
+            return None  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+    live(app)
+
+    async with TestClient(app) as client, peer(client) as ada:
+        await ada.join("room")
+        refused = await ada.refused(ada.pushed("room", Count()))
+
+    assert (refused.code, "root/" in refused.message) == ("failed", False)
+    (record,) = [each for each in caplog.records if "gave no answer" in each.getMessage()]
+    assert record.getMessage() == "root/realtime/rooms/room gave no answer to Count, and goes on"
+
+
 async def test_a_push_in_hand_or_deferred_at_a_crash_is_told_so_and_hides_the_error() -> None:
     app = Application()
     own = diary(app)

@@ -8,6 +8,7 @@ import pytest
 from herdwick import (
     Application,
     Crashed,
+    Exit,
     JoinRefused,
     Member,
     Membership,
@@ -112,6 +113,25 @@ async def test_a_saved_snapshot_is_what_a_crash_leaves() -> None:
         await crash_it(app, own)
 
         assert own.journal == ["start", "join", "restore 1", "start", "reattach"]
+
+
+async def test_a_room_cleans_up_though_its_snapshot_fails() -> None:
+    app = Application()
+    cleaned: list[str] = []
+
+    @app.room("room", idle=30)
+    class Own(Room):
+        async def snapshot(self) -> object:
+            raise OSError("no disk")
+
+        async def on_stop(self, reason: Exit) -> None:
+            cleaned.append(reason.kind)
+
+    async with app.running():
+        app.room_ref(Own)
+        await anyio.sleep(31)
+
+        assert len(cleaned) == 1
 
 
 async def test_what_a_room_publishes_as_it_is_put_away_is_recorded_and_hurts_nobody() -> None:

@@ -231,6 +231,31 @@ async def test_a_client_that_leaves_while_it_joins_leaves_nothing_behind() -> No
         assert app.presence("room") == {}
 
 
+async def test_a_room_does_not_hear_of_who_left_while_his_join_waited() -> None:
+    app = Application()
+    door, joined = Door(), list[str]()
+
+    @app.room("room")
+    class Own(Room):
+        async def on_join(self, member: Member, params: Params) -> None:
+            joined.append(params["name"])
+            await door.passed()
+
+    joins(app, "room")
+
+    async with TestClient(app) as client, client.websocket_connect("/?name=ada") as ada:
+        await settle()
+        async with client.websocket_connect("/?name=bob") as bob:
+            await settle()
+            bob.leave()
+            await settle()
+            door.open()
+            await bob.wait_handler()
+
+        assert (ada.close_code, bob.error) == (None, None)
+        assert joined == ["ada"]
+
+
 @pytest.mark.parametrize("where", ["authorize", "on_join"])
 async def test_a_cancelled_join_leaves_nothing_behind_and_can_be_tried_again(where: str) -> None:
     app = Application()

@@ -11,6 +11,8 @@ from herdwick import (
     AskTimeout,
     Expired,
     HandlerFailed,
+    InvalidMessage,
+    JoinRefused,
     Left,
     Member,
     Membership,
@@ -248,6 +250,8 @@ async def test_a_push_waits_for_room_no_longer_than_its_timeout() -> None:
         ("return", ["leave left"]),
         ("crash", ["leave crashed"]),
         ("kick", ["leave removed"]),
+        ("garbage", ["leave left"]),
+        ("refused", ["leave left"]),
         ("drain", ["leave drained"]),
     ],
 )
@@ -264,6 +268,10 @@ async def test_on_leave_is_told_once_how_it_came(how: str, journal: list[str]) -
                     raise RuntimeError("a bug")
                 if order == "kick":
                     await room.push(Kick())
+                if order == "garbage":
+                    raise InvalidMessage("its own mistake")
+                if order == "refused":
+                    raise JoinRefused("by another room")
                 if order == "return":
                     break
 

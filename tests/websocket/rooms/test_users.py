@@ -253,6 +253,37 @@ async def test_clients_of_the_protocol_refresh_by_a_frame() -> None:
         assert socket.close_code is None
 
 
+async def test_new_tokens_are_checked_one_at_a_time_and_the_last_one_counts() -> None:
+    checked: list[str] = []
+
+    class Slow(AuthenticationHandler):
+        async def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+            self, context: Request
+        ) -> guardpost.Identity | None:  # guardpost takes both kinds, and says one
+            _, _, token = (context.headers.get("authorization") or "").partition("Bearer ")
+            name, _, seconds = token.partition(":")
+            await anyio.sleep(float(seconds or 0))
+            checked.append(token)
+            return guardpost.Identity({"sub": name, "n": len(checked)}, "token")
+
+    app = Application()
+    app.use_authentication().add(Slow())
+    live(app)
+
+    async with (
+        TestClient(app) as client,
+        client.websocket_connect("/live", **bearer("ada", SUBPROTOCOL)) as socket,
+    ):
+        ada = Peer(socket)
+        await ada.send(Refresh(1, "ada:3"))
+        await ada.send(Refresh(2, "ada:1"))
+        await ada.send(Refresh(3, "ada:2"))
+        await anyio.sleep(10)
+
+        assert checked == ["ada", "ada:3", "ada:1", "ada:2"]
+        assert await ada.heard() == [Reply(1), Reply(2), Reply(3)]
+
+
 async def test_who_came_without_a_token_becomes_a_user_by_the_first_one() -> None:
     app = known()
 
