@@ -17,9 +17,9 @@ OpenTab: TypeAlias = Callable[..., Page]
 
 
 @contextmanager
-def run_example(module: str, backend: str, port: int = 0) -> Generator[str]:
-    """Run an example as a user does, and give its URL."""
-    command = [sys.executable, "-m", "herdwick", "run", f"examples.{module}:app"]
+def run_program(module: str, backend: str, port: int = 0) -> Generator[str]:
+    """Run an application as a user does, and give its URL."""
+    command = [sys.executable, "-m", "herdwick", "run", f"{module}:app"]
     options = ["--backend", backend, "--port", str(port)]
     with Popen([*command, *options], cwd=ROOT, stderr=PIPE, text=True) as program:
         assert program.stderr is not None

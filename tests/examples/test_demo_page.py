@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.examples.line import line_to
 from tests.support.browser import open_browser, screenshot_path
+from tests.support.line import line_to
 
 pytestmark = pytest.mark.browser
 

@@ -30,8 +30,8 @@ from herdwick.protocol import SUBPROTOCOL
 from herdwick.runtime import Event, Exited
 from herdwick.testing import VIRTUAL_BACKENDS, TestClient, TestWebSocket, crash, virtual_backend
 from tests.examples.client import PATIENCE
-from tests.examples.line import line_to
 from tests.support.clients import as_ws
+from tests.support.line import line_to
 from tests.support.waiting import until
 
 # ---------------------------------------------------------------------- changes

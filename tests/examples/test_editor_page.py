@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from examples.editor.text import Change, apply, moved, tidy, transform
-from tests.examples.line import line_to
 from tests.support.browser import open_browser, screenshot_path
+from tests.support.line import line_to
 
 pytestmark = pytest.mark.browser
 

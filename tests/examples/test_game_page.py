@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocket, expect
 
 from examples.game.app import HEIGHT, PLAYERS, WIDTH
-from tests.examples.pages import run_example, watched
+from tests.examples.pages import run_program, watched
 from tests.support.browser import open_browser, screenshot_path
 
 pytestmark = pytest.mark.browser
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=["asyncio", "trio"])
 def host(request: pytest.FixtureRequest) -> Host:
-    return partial(run_example, "game.app", request.param)
+    return partial(run_program, "examples.game.app", request.param)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.examples.pages import OpenTab, run_example, watched
+from tests.examples.pages import OpenTab, run_program, watched
 from tests.support.browser import open_browser, screenshot_path
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=["asyncio", "trio"])
 def host(request: pytest.FixtureRequest) -> Host:
-    return partial(run_example, "notifications.app", request.param)
+    return partial(run_program, "examples.notifications.app", request.param)
 
 
 @pytest.fixture

@@ -470,3 +470,60 @@ export async function tellsMistakesAtOnce() {
   equal(thrown(() => new Client("ws://localhost", { WebSocket: null })) instanceof TypeError, true);
   client.close();
 }
+
+// ---------------------------------------------------------------- against Herdwick itself
+
+export async function talksAcrossACrash(url) {
+  const [ada, bob] = ["ada", "bob"].map((name) =>
+    new Client(`${url}/live`, { token: `${name}-${Math.random()}` }));
+  const rooms = [ada, bob].map((client, n) =>
+    client.join("fell:helvellyn", { params: { name: ["Ada", "Bob"][n] } }));
+  const heard = rooms.map((room) => listen(room, "message", "gap", "left", "refused"));
+  const [welcome] = (await Promise.all(rooms.map((room) => listen(room, "joined")()))).map(([, told]) => told);
+  equal(welcome.recovered, false);
+  while (rooms[1].present.size < 2) await listen(rooms[1], "presence")();
+
+  const said = async (text) => {
+    await rooms[0].push({ type: "Say", id: text, text });
+    return Promise.all(heard.map(async (next) => (await next())[1].text));
+  };
+  equal(await said("before"), ["before", "before"]);
+  await rooms[1].push({ type: "Crash" });
+  for (const next of heard) {
+    const [name, told] = await next();
+    equal([name, told.type, told.incarnation], ["message", "Restored", welcome.payload.incarnation + 1]);
+  }
+  equal(await said("after"), ["after", "after"]);
+  equal([ada.state, bob.state, rooms[1].present.size], ["connected", "connected", 2]);
+
+  const late = ada.join("fell:nowhere", { params: { name: "Ada" } });
+  const [, error] = await listen(late, "refused")();
+  equal([error.code, error.detail], ["forbidden", "there is no such fell"]);
+  ada.close();
+  while (rooms[1].present.size > 1) await listen(rooms[1], "presence")();
+  bob.close();
+}
+
+export async function resumesWithoutAHole(url) {
+  const [line, direct] = url.split(" ");
+  const token = `eve-${Math.random()}`;
+  const away = new Client(`${line}/live`, { ...ATONCE, token });
+  const near = new Client(`${direct}/live`, { token });
+  const room = away.join("fell:skiddaw", { params: { name: "Eve" } });
+  const other = near.join("fell:skiddaw", { params: { name: "Eve" } });
+  const next = listen(room, "message", "gap");
+  await Promise.all([room, other].map((each) => listen(each, "joined")()));
+  const say = (n) => other.push({ type: "Say", id: `${token} ${n}`, text: `${n}` });
+
+  for (let n = 0; n < 60; n++) {
+    await say(n);
+    await new Promise((resolve) => setTimeout(resolve, 20)); // the line is cut again and again
+  }
+  for (let n = 0; n < 60; n++) {
+    const [name, told] = await next();
+    equal([name, told.text], ["message", `${n}`]);
+  }
+  equal(next.pending, []);
+  away.close();
+  near.close();
+}
