@@ -15,6 +15,9 @@ import pytest
 if TYPE_CHECKING:
     from herdwick.testing import Backend, Harness
 
+# Or a failed contract would say no more than that it has failed.
+pytest.register_assert_rewrite("herdwick.testing.contracts")
+
 BACKENDS: list[str] = ["asyncio", "trio"]
 if sys.version_info >= (3, 12):
     BACKENDS += ["asyncio-eager"]

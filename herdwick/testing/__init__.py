@@ -9,12 +9,14 @@ General layout:
     crashes     crashes that a test asks for, and those that it does not
     leaks       what a test has left behind
     harness     a system for the actors of one test
+    contracts   what the author of a store tests it against
 
 The fixtures for pytest are in the module `pytest_herdwick`, which pytest finds by itself.
 """
 
 from .client import ClientResponse, HandlerStillRuns, Rejection, TestClient, TestWebSocket
 from .clock import VIRTUAL_BACKENDS, Backend, VirtualTimeLoop, settle, virtual_backend
+from .contracts import StoreContract
 from .crashes import NoCrash, StillDown, UnexpectedCrash, crash
 from .harness import ExpectedCrash, Harness
 from .leaks import Leaked
@@ -33,6 +35,7 @@ __all__ = [
     "Probe",
     "Rejection",
     "StillDown",
+    "StoreContract",
     "TestClient",
     "TestWebSocket",
     "UnexpectedCrash",
