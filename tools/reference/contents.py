@@ -399,7 +399,10 @@ PAGES = (
         "The actor behind a WebSocket, for those who carry one another way.",
         (
             Group("The connection", ("Connection", "Behaviour", "Bounds", "Phase", "Ending")),
-            Group("The transport", ("Transport", "Receiver", "Data", "RawHeaders", "size_of")),
+            Group(
+                "The transport",
+                ("Transport", "Receiver", "Data", "Shared", "RawHeaders", "size_of"),
+            ),
             Group(
                 "Close frames",
                 ("check_close_code", "is_legal_close_code", "check_text", "clip_reason"),
