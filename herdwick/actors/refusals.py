@@ -51,10 +51,13 @@ class InvalidParams(JoinRefused):
 
 
 class JoinFailed(JoinRefused):
-    """`authorize` or `on_join` failed; `__cause__` is the error, which the client is not told."""
+    """`authorize` or `on_join` failed; `__cause__` is the error, which the client is not told.
+
+    It may try again: whoever cannot reach a database for a moment puts nobody out for good.
+    """
 
     def __init__(self, topic: str) -> None:
-        super().__init__(f"{topic} failed on the join")
+        super().__init__(f"{topic} failed on the join; try again", retry_after=1.0)
         self.topic = topic
 
 

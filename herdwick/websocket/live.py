@@ -15,6 +15,7 @@ from herdwick.actors import (
     HandlerFailed,
     InvalidParams,
     InvalidPosition,
+    JoinFailed,
     Joining,
     JoinRefused,
     Left,
@@ -292,6 +293,8 @@ def verdict(error: Exception) -> tuple[str, float | None, object]:
             return protocol.NOT_JOINED, None, None
         case RoomUnavailable():
             return protocol.UNAVAILABLE, error.retry_after, None
+        case JoinFailed():
+            return protocol.FAILED, error.retry_after, None
         case JoinRefused():
             return protocol.FORBIDDEN, error.retry_after, _plain(error.reason)
         case Rejected():

@@ -284,7 +284,7 @@ async def test_a_meta_that_cannot_be_encoded_is_told_to_who_sets_it_and_harms_no
                 assert isinstance(await late.join("chat"), Joined)
                 await late.ask(Leave(7, "chat"))
                 refused = await late.refused(_join("chat", bad=True))
-                assert refused.code == "forbidden"
+                assert refused.code == "failed"
 
         assert ada.socket.close_code is None
     assert len(errors) == 1

@@ -74,7 +74,7 @@ async def test_an_error_refuses_that_one_join_and_charges_nobody(where: str) -> 
     ):
         code, reason = await ending(ada)
 
-        assert code == 4403
+        assert code == 1013
         assert "secret" not in reason
         await settle()
         assert bob.close_code is None
