@@ -328,7 +328,7 @@ async def test_a_greeting_that_cannot_be_encoded_refuses_the_join_and_is_heard_b
     joins(app, "room")
 
     async with TestClient(app) as client, client.websocket_connect("/") as ada:
-        assert (await ending(ada))[0] == 4403
+        assert (await ending(ada))[0] == 1013
         await settle()
         assert realtime(app).topics["room"].members == {}
 
