@@ -3,9 +3,13 @@
 The layers, from the sockets inwards:
 
     listener     binds, accepts, stops gracefully; `hosting` keeps it in the background
-    visit        one TCP connection: TLS, then HTTP requests, then perhaps a WebSocket
-    http         HTTP/1.1 over h11; `exchange` is one request as ASGI events
-    streams      drives one WebSocket over a byte stream; `ticker` keeps the deadlines
+    gate         the first bytes of a connection, without I/O: a handshake, or other HTTP
+    visit        other HTTP over one TCP connection, and TLS; `http` speaks HTTP/1.1 over h11,
+                 `exchange` is one request as ASGI events
+    carrier      what carries one WebSocket, the drivers' common half; `ticker` keeps the deadlines
+    protocols    the driver over asyncio's transports, for uvicorn
+    poller       the driver over one epoll, on trio
+    streams      the driver over any byte stream: TLS on trio, and where there is no epoll
     connection   one WebSocket without I/O: what is true of it whatever carries it
     assembly, keepalive, outbox, frames, handshake, scope    its parts, without I/O too
 

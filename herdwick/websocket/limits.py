@@ -31,8 +31,7 @@ class Limits:
     """Size of one message, over all its fragments; more is closed with 1009."""
 
     message_fragments: int = 1024
-    """Fragments of one message, empty ones included; more is closed with 1008. Uvicorn does not
-    enforce it."""
+    """Fragments of one message, empty ones included; more is closed with 1008."""
 
     outbox_bytes: int = MIB
     """Bytes that wait to be sent before `send` waits too."""
@@ -54,8 +53,7 @@ class Limits:
     """Size of a request's head; more is answered with 431."""
 
     head_timeout: float = 10.0
-    """Seconds that a request's head may take to arrive, however it dribbles. Uvicorn does not
-    enforce it."""
+    """Seconds that a request's head may take to arrive, however it dribbles."""
 
     topics: int = 128
     """Topics that one connection may be a member of at a time; a join beyond is refused."""
