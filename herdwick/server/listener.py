@@ -18,9 +18,9 @@ from .handshake import Refusal
 from .hosting import hosted
 from .poller import Poller, SocketCarrier, SocketEntrance, can_poll
 from .scope import Head, Peers
-from .sockets import Address, accept_forever, address_of, base_url, bind, close_all
+from .sockets import Address, accept_forever, address_of, base_url, bind, close_all, tune
 from .ticker import Ticker
-from .visit import Served, Service, Visit, examine, tune
+from .visit import Served, Service, Visit, examine
 
 logger = logging.getLogger("herdwick.server")
 

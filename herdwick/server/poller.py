@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
@@ -31,6 +30,7 @@ from .connection import Phase
 from .gate import Gate, Plain, Upgrade
 from .handshake import Refusal
 from .scope import Head
+from .sockets import forget_unsent
 from .streams import RECEIVE_BYTES
 from .ticker import Watches
 
@@ -405,11 +405,3 @@ class SocketCarrier(Carrier):
             self._poller.watch(self._descriptor, self, events)
         else:
             self._poller.forget(self._descriptor)
-
-
-def forget_unsent(connection: socket.socket) -> None:
-    """Have the socket reset when it is closed, rather than linger in the kernel."""
-    try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    except OSError:
-        return  # closed already

@@ -23,9 +23,9 @@ from .connection import Phase
 from .gate import Gate, Plain, Upgrade
 from .handshake import Refusal
 from .scope import Head, Peers
-from .sockets import address_of
+from .sockets import address_of, tune
 from .ticker import LoopTicker
-from .visit import Served, examine, tune
+from .visit import Served, examine
 
 logger: Final = logging.getLogger("herdwick.server")
 

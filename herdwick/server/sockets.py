@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import socket
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias, cast
@@ -15,6 +16,9 @@ logger = logging.getLogger("herdwick.server")
 Address: TypeAlias = tuple[str, int]
 
 _BACKLOG: Final = 2048
+SEND_BACKSTOP: Final = 20.0
+"""Seconds that the kernel waits for the acknowledgement of what it sent."""
+
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -123,3 +127,22 @@ def close_all(sockets: Sequence[socket.socket]) -> None:
     """Close sockets; a second time does nothing."""
     for opened in sockets:
         opened.close()
+
+
+def tune(connection: socket.socket) -> None:
+    """Send small messages at once, and give up a peer that acknowledges nothing."""
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if sys.platform == "linux":
+        # The backstop against a peer that acknowledges nothing while the kernel still has data.
+        milliseconds = int(SEND_BACKSTOP * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def forget_unsent(connection: socket.socket) -> None:
+    """Have the socket reset when it is closed, rather than linger in the kernel."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError:
+        return  # closed already

@@ -3,12 +3,10 @@
 import logging
 import socket
 import ssl as tls
-import struct
-import sys
 from collections.abc import MutableMapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 import anyio
 from anyio.abc import ByteStream, SocketStream
@@ -21,13 +19,11 @@ from herdwick.websocket import ASGIReceive, ASGISend, Limits, Scope
 from .handshake import Refusal, asks_upgrade, find_refusal
 from .http import HTTPConnection
 from .scope import Head, InvalidTarget, Peers, websocket_scope
+from .sockets import forget_unsent, tune
 from .streams import LOST, RECEIVE_BYTES, StreamTransport
 from .ticker import Ticker
 
 logger = logging.getLogger("herdwick.server")
-
-SEND_BACKSTOP: Final = 20.0
-"""Seconds that the kernel waits for the acknowledgement of what it sent."""
 
 
 class Served(Protocol):
@@ -154,7 +150,7 @@ class Visit:
                     with suppress(*LOST):
                         await stream.aclose()
                     return
-            _forget_unsent(self._socket)
+            forget_unsent(self._socket)
             await anyio.aclose_forcefully(stream)
 
 
@@ -167,25 +163,6 @@ def examine(
     except InvalidTarget as error:
         return Refusal(400, str(error))
     return find_refusal(head) or scope
-
-
-def tune(connection: socket.socket) -> None:
-    """Send small messages at once, and give up a peer that acknowledges nothing."""
-    if connection.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if sys.platform == "linux":
-        # The backstop against a peer that acknowledges nothing while the kernel still has data.
-        milliseconds = int(SEND_BACKSTOP * 1000)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-
-
-def _forget_unsent(connection: socket.socket) -> None:
-    """Have the socket reset when it is closed, rather than linger in the kernel."""
-    try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    except OSError:
-        return  # closed already
 
 
 async def linger(stream: ByteStream, timeout: float) -> None:
