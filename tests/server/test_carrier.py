@@ -4,12 +4,12 @@ from herdwick.server.carrier import LONGEST_WAIT, Pace
 
 
 def turns_until_written(pace: Pace, *, busy: int, turn: float = 0.0) -> int:
-    """Count the turns from the first message to the writing; in the first `busy` ones more comes."""
+    """Count the turns until the writing; in the first `busy` ones more comes."""
     now, turns = 100.0, 0
     pace.begin(now)
     while True:
         turns += 1
-        now += turn
+        now = 100.0 + turns * turn
         if pace.is_time(now):
             return turns
         if turns <= busy:
