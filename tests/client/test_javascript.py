@@ -4,17 +4,10 @@ Each test names a scene of javascript/scenes.mjs, which is what the client does,
 script of the server. Where the server is a real one, `act(scene, url)` plays the scene against it.
 """
 
-import functools
-import subprocess
-from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
+from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
-from playwright.sync_api import Browser
 
 from herdwick.protocol.v1 import (
     Error,
@@ -33,25 +26,11 @@ from herdwick.protocol.v1 import (
     Refused,
     Reply,
 )
+from tests.client.javascript.acts import Act
 from tests.client.javascript.stage import Script, Stage, Visitor, played, raw
-from tests.support.browser import open_browser
-from tests.support.programs import find_node
 
-ROOT = Path(__file__).parents[2]
-SCENES = Path("tests/client/javascript")
-FLAG = "--experimental-websocket"
-
-Act: TypeAlias = Callable[[str, str], None]
-"""Play the scene of that name against the server at that URL; what fails there, fails here."""
 Play: TypeAlias = Callable[[str, Script], None]
 """Play the scene of that name against a server that plays the script."""
-
-
-@pytest.fixture(params=["node", pytest.param("browser", marks=pytest.mark.browser)])
-def act(request: pytest.FixtureRequest) -> Act:
-    if request.param == "node":
-        return act_in_node
-    return partial(act_in_browser, *request.getfixturevalue("stage_door"))
 
 
 @pytest.fixture
@@ -61,51 +40,6 @@ def play(act: Act) -> Play:
             act(scene, url)
 
     return play
-
-
-@functools.cache
-def node() -> list[str | Path]:
-    """Give the command that runs node with a global WebSocket, where it has one."""
-    program = find_node()
-    question = (
-        f"typeof WebSocket == 'undefined' && process.allowedNodeEnvironmentFlags.has('{FLAG}')"
-    )
-    told = subprocess.run([program, "-p", question], check=True, capture_output=True, text=True)
-    return [program, *([FLAG, "--no-warnings"] if told.stdout.strip() == "true" else [])]
-
-
-def act_in_node(scene: str, url: str) -> None:
-    command = [*node(), ROOT / SCENES / "node.mjs", scene, url]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert told.returncode == 0, told.stdout + told.stderr
-
-
-def act_in_browser(browser: Browser, files: str, scene: str, url: str) -> None:
-    complaints: list[str] = []
-    with browser.new_page() as page:
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{files}/{SCENES}/page.html")
-        page.evaluate("([scene, url]) => scenes[scene](url)", [scene, url])
-    assert complaints == []
-
-
-class Files(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def stage_door() -> Iterator[tuple[Browser, str]]:
-    """A browser, and the URL of a server of the files of this repository."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(ROOT))) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with open_browser() as browser:
-                yield browser, f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 # ---------------------------------------------------------------------- members

@@ -12,7 +12,7 @@ from examples.demo.fell import Crash, Rename, Said, Say
 from herdwick import PortInUse, serve
 from herdwick.client import Client, Gap, Message, Refused, Rejoined, Room, StayedAway
 from tests.client.fells import app
-from tests.client.test_javascript import Act, act, stage_door  # noqa: F401 - fixtures
+from tests.client.javascript.acts import Act
 from tests.examples.pages import run_program
 from tests.support.line import line_to
 
@@ -176,11 +176,11 @@ def program(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-def test_in_javascript_members_outlast_a_crash_of_the_room(act: Act, program: str) -> None:  # noqa: F811
+def test_in_javascript_members_outlast_a_crash_of_the_room(act: Act, program: str) -> None:
     act("talksAcrossACrash", program)
 
 
-def test_in_javascript_lost_connections_leave_no_hole(act: Act, program: str) -> None:  # noqa: F811
+def test_in_javascript_lost_connections_leave_no_hole(act: Act, program: str) -> None:
     with line_to(program) as line, again_and_again(line.drop):
         act("resumesWithoutAHole", f"{line.url} {program}")
 

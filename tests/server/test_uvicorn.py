@@ -1,7 +1,7 @@
 """Tests of herdwick/server/uvicorn.py: under a uvicorn that somebody else has started."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
@@ -30,6 +30,10 @@ class Hosted(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
 
 @asynccontextmanager
 async def hosted(app: Any, **options: Any) -> AsyncGenerator[tuple[str, Hosted]]:
@@ -37,11 +41,16 @@ async def hosted(app: Any, **options: Any) -> AsyncGenerator[tuple[str, Hosted]]
     config = uvicorn.Config(app, port=0, lifespan="on", log_config=None, **ours)
     server = Hosted(config)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server._serve)  # without its signals
+        tasks.start_soon(server.serve)
         await server.up.wait()
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}", server
         server.should_exit = True
+
+
+def protocols(server: Hosted) -> list[type[object]]:
+    """Tell by what the open connections are carried."""
+    return [type(each) for each in server.server_state.connections]
 
 
 def telling() -> Application:
@@ -65,7 +74,7 @@ async def test_the_application_is_found_by_its_lifespan_and_past_the_asgi_side()
     async with hosted(telling()) as (url, server), raw_client(f"{url}/ws") as peer:
         assert await receive_json(peer) == ["127.0.0.1", "ws", ""]
 
-        assert [type(each) for each in server.server_state.connections] == [WebSocketProtocol]
+        assert protocols(server) == [WebSocketProtocol]
         assert not server.server_state.tasks
 
 
@@ -102,7 +111,7 @@ async def test_the_root_path_and_the_servers_headers_are_kept() -> None:
 async def test_with_ws_alone_the_handshake_comes_by_way_of_the_parser() -> None:
     async with hosted(telling(), http="auto") as (url, server), raw_client(f"{url}/ws") as peer:
         assert await receive_json(peer) == ["127.0.0.1", "ws", ""]
-        assert [type(each) for each in server.server_state.connections] == [WebSocketProtocol]
+        assert protocols(server) == [WebSocketProtocol]
 
 
 async def test_an_application_that_is_not_ours_gets_uvicorns_own_protocols() -> None:

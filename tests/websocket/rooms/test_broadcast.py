@@ -95,6 +95,7 @@ async def test_who_is_excluded_hears_nothing_of_it() -> None:
         client.websocket_connect("/chat") as ada,
         client.websocket_connect("/chat") as bob,
     ):
+        await settle()
         await ada.send_text("hello")
 
         assert await heard(bob) == ["hello", "hello again"]
