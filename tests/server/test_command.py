@@ -8,6 +8,8 @@ import pytest
 from herdwick.server.command import main
 from tests.server.commands import Running, herdwick, running, write
 
+pytestmark = pytest.mark.heavy  # each test starts a program
+
 PLAIN = """
     from herdwick.websocket import Application
 

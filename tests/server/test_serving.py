@@ -18,6 +18,8 @@ from herdwick.server.serving import CannotListen, NotAnApplication, run
 from herdwick.websocket import Application
 from tests.server.commands import Running, herdwick, running, write
 
+pytestmark = pytest.mark.heavy  # each test starts a program
+
 SHOP = """
     import contextlib
     import sys
