@@ -5,7 +5,7 @@ BACKEND = asyncio
 PORT = 8000
 JOBS = 3
 
-.PHONY: help demo test lint types format coverage reference clean environment ruff imports mypy pyright
+.PHONY: help demo test lint types format coverage fire reference clean environment ruff imports mypy pyright
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -34,6 +34,9 @@ coverage: environment ## Measure, by branch, what the tests reach
 	.venv/bin/coverage run -m pytest
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
+
+fire: environment ## Prove the guarantees of rooms at full size on each backend: some minutes
+	HERDWICK_FIRE=1 .venv/bin/python -m pytest tests/fire
 
 reference: environment ## Write docs/reference from the docstrings
 	@.venv/bin/python -m tools.reference

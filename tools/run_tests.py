@@ -1,7 +1,8 @@
 """Run all that must pass: the tests, on each Python and on the oldest dependencies, and the checks.
 
-The main run, in .venv, shows its progress. The others go on beside it and are told of afterwards;
-their output is kept in artefacts/tests. The last line is the sum of all tests.
+The main run, in .venv, shows its progress. The others, what is heavy and the pages in a browser
+among them, go on beside it and are told of afterwards; their output is kept in artefacts/tests. The
+last line is the sum of all tests.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,11 +21,24 @@ REPORTS = Path("artefacts/tests")
 OLDEST = "3.11"
 BETWEEN = "3.12"
 NEWEST = "3.13"
-PARTS = ("actors", "routing", "runtime", "testing", "websocket")
-"""What runs on the interpreter between, too: the rest goes through whole servers and programs."""
+PLAIN = "not browser and not heavy"
 
-OPEN = ("client", "server")
-"""What depends on other packages more than these, and so runs on the oldest of them too."""
+ELSEWHERE = {
+    "3.13": (
+        "acceptance",
+        "actors",
+        "client",
+        "routing",
+        "runtime",
+        "server",
+        "testing",
+        "websocket",
+    ),
+    "3.12": ("actors", "runtime"),
+    "oldest": ("actors", "client", "server", "websocket"),
+}
+"""Which folders of tests run on other interpreters than the main one, and on the oldest packages:
+the event loops differ from one to the next, and what other packages do; the pages do not."""
 
 SECONDS_PER_COMMAND = 1800.0
 
@@ -59,7 +72,7 @@ def main() -> int:
 
     REPORTS.mkdir(parents=True, exist_ok=True)
     pool = ThreadPoolExecutor(jobs)
-    shown = pool.submit(execute, Run("main", [pytest(".venv", "main")]), shown=True)
+    shown = pool.submit(execute, Run("main", [pytest(".venv", "main", "-m", PLAIN)]), shown=True)
     beside = [pool.submit(execute, run) for run in planned()]
 
     outcomes = [shown.result()]
@@ -76,25 +89,23 @@ def planned() -> list[Run]:
     pins = REPORTS / "oldest-dependencies.txt"
     pins.write_bytes(subprocess.check_output([sys.executable, "tools/oldest.py"]))
     return [
+        Run("heavy", [pytest(".venv", "heavy", "-m", "heavy and not browser")]),
+        Run("pages", [pytest(".venv", "pages", "-m", "browser")]),
         Run("checks", [["make", "--no-print-directory", "--keep-going", "lint", "types"]]),
-        *(
-            tests_on(version, name=version, parts=parts)
-            for version, parts in ((NEWEST, ()), (BETWEEN, PARTS))
-            if version != this
-        ),
-        tests_on(OLDEST, "--constraint", str(pins), name="oldest", parts=(*PARTS, *OPEN)),
+        *(tests_on(version, name=version) for version in (NEWEST, BETWEEN) if version != this),
+        tests_on(OLDEST, "--constraint", str(pins), name="oldest"),
     ]
 
 
-def tests_on(version: str, *pip_arguments: str, name: str, parts: Sequence[str]) -> Run:
+def tests_on(version: str, *pip_arguments: str, name: str) -> Run:
     found = subprocess.run(["tools/find-python", version], capture_output=True, text=True)
     if found.returncode:
         return Run(name, [], f"python{version} is neither on PATH nor in pyenv")
     venv = f".venv-{name}"
     group = ["--editable", ".", "--group", "test"]
     setup = ["tools/environment", venv, found.stdout.strip(), "test", *group, *pip_arguments]
-    folders = [f"tests/{part}" for part in parts]
-    return Run(name, [setup, pytest(venv, name, "-m", "not browser and not heavy", *folders)])
+    folders = [f"tests/{part}" for part in ELSEWHERE[name]]
+    return Run(name, [setup, pytest(venv, name, "-m", PLAIN, *folders)])
 
 
 def pytest(venv: str, name: str, *arguments: str) -> Command:

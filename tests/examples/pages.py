@@ -39,10 +39,14 @@ def watched(browser: Browser) -> Generator[tuple[OpenTab, list[str]]]:
     complaints: list[str] = []
     with ExitStack() as stack:
 
+        def complain(text: str) -> None:
+            if "is closed before the connection is established" not in text:  # as a tab may be
+                complaints.append(text)
+
         def open_tab(url: str, **look: Any) -> Page:
             context = browser.new_context(reduced_motion="reduce", **look)
             stack.callback(context.close)
-            context.on("console", lambda told: complaints.append(told.text))
+            context.on("console", lambda told: complain(told.text))
             context.on("weberror", lambda error: complaints.append(str(error.error)))
             tab = context.new_page()
             tab.goto(url)

@@ -25,6 +25,10 @@ UNTOUCHED: Final = {"full", "unavailable", "not_joined"}
 POSSIBLE: Final = {"failed", "crashed", "timeout", *UNTOUCHED}
 
 
+REFUSALS = ("forbidden", "unavailable", "already_joined", "not_joined", "failed")
+"""What a join may be refused with under fire."""
+
+
 @dataclass
 class Cursor:
     """How far a client has come on one topic."""
@@ -297,9 +301,13 @@ class V1Peer(Peer):
                 self.cursors[topic].joined = False
             case "join":
                 # already_joined: after a leave that it had not heard the answer of.
-                assert refused in ("forbidden", "unavailable", "already_joined", "not_joined", "failed"), (
-                    frame
-                )
+                assert refused in (
+                    "forbidden",
+                    "unavailable",
+                    "already_joined",
+                    "not_joined",
+                    "failed",
+                ), frame
             case "push":
                 self._push_answered(topic, n, frame)
             case _:

@@ -13,6 +13,7 @@ import pytest
 
 from herdwick.actors import History
 from herdwick.testing import VIRTUAL_BACKENDS, virtual_backend
+from tests.fire import ALL_SIZES
 
 from .arena import Note
 from .battle import Battle
@@ -147,10 +148,17 @@ async def storm(size: int, seed: int) -> tuple[Battle, Storm]:
     return battle, raging
 
 
+RAGES = [
+    pytest.param(backend, size, id=f"{backend}-{size}")
+    for backend in VIRTUAL_BACKENDS
+    for size in (2_000, SIZE)
+    if size < SIZE or backend == "asyncio" or ALL_SIZES
+]
+
+
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("size", [2_000, pytest.param(SIZE, id="full")])
-@pytest.mark.parametrize("backend", VIRTUAL_BACKENDS)
+@pytest.mark.parametrize(("backend", "size"), RAGES)
 def test_in_a_storm_every_member_hears_everything_once_and_in_order(
     backend: str, size: int
 ) -> None:
