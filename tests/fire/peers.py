@@ -301,13 +301,7 @@ class V1Peer(Peer):
                 self.cursors[topic].joined = False
             case "join":
                 # already_joined: after a leave that it had not heard the answer of.
-                assert refused in (
-                    "forbidden",
-                    "unavailable",
-                    "already_joined",
-                    "not_joined",
-                    "failed",
-                ), frame
+                assert refused in REFUSALS, frame
             case "push":
                 self._push_answered(topic, n, frame)
             case _:
