@@ -5,6 +5,7 @@ import gc
 import os
 import resource
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -18,7 +19,7 @@ from tests.acceptance.stage import Stage
 from tests.support.clients import closing
 from tests.support.raw_client import RawPeer, raw_client
 from tests.support.servers import OWN, RUN
-from tests.support.waiting import until
+from tests.support.waiting import settled, until
 
 CROWD = 1000
 SERVERS: list[Any] = [
@@ -64,6 +65,8 @@ class Crowd:
         self._stage = stage
         self._leave = leave
         self._present = 0
+        self._doors = anyio.CapacityLimiter(50)
+        self._all_came = anyio.Event()
         self._all_there = anyio.Event()
 
     async def gather(self, app: Application, url: str) -> None:
@@ -71,14 +74,18 @@ class Crowd:
         async with anyio.create_task_group() as tasks:
             for number in range(CROWD):
                 tasks.start_soon(self._visit, url, number)
-            await until(lambda: self._present == CROWD)
+            await self._all_came.wait()
             self.most = app.connections
             self._all_there.set()
 
     async def _visit(self, url: str, number: int) -> None:
-        async with self._stage.connect(url) as peer:
-            await self._echo(peer, f"{number} comes")
+        async with AsyncExitStack() as stack:
+            async with self._doors:
+                peer = await stack.enter_async_context(self._stage.connect(url))
+                await self._echo(peer, f"{number} comes")
             self._present += 1
+            if self._present == CROWD:
+                self._all_came.set()
             await self._all_there.wait()
             await self._echo(peer, f"{number} goes")
             await self._leave(peer)
@@ -111,8 +118,10 @@ async def test_of_a_thousand_connections_nothing_is_left(
         async for message in websocket.iter_text():
             await websocket.send_text(message)
 
+    gc.collect()
     before = count_open()
     async with stage.serve(app) as url:
+        await settled(count_open)
         idle = count_open()
         await crowd.gather(app, url)
         await until(lambda: app.connections == 0)
