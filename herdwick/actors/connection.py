@@ -430,7 +430,7 @@ class Connection:
         self.phase = Phase.OVER
         self.ending = ending
         self._drop_pause()
-        self._inbox.wake()
+        self._inbox.reader.wake()
         for member in list(self.memberships.values()):
             member.leave(Left(kind, ending.code))
 

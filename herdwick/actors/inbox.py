@@ -21,7 +21,7 @@ class Inbox:
         self._most_messages = most_messages
         self._most_bytes = most_bytes
         self.reader = Waiter()
-        """Where the one who reads waits for a message, or for a `wake`."""
+        """Where the one who reads waits for a message, or for the end of the connection."""
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -53,7 +53,3 @@ class Inbox:
         """Drop all messages."""
         self._messages.clear()
         self._bytes = 0
-
-    def wake(self) -> None:
-        """Let the reader look: the connection is over."""
-        self.reader.wake()

@@ -32,7 +32,7 @@ from herdwick.actors import (
     Transport,
     ids_of,
 )
-from herdwick.routing import ParamTypes, Prefix, Table
+from herdwick.routing import ParamTypes, Prefix, Table, check_topic
 from herdwick.runtime import (
     ActorStopped,
     Child,
@@ -61,7 +61,7 @@ from .limits import Limits
 from .middleware import Middleware
 from .origin import OriginPolicy
 from .request import Request
-from .rooms import Rooms, check_name
+from .rooms import Rooms
 from .routes import WEBSOCKET, Endpoint, Routes, SocketOptions, check_async
 from .users import Users
 from .websocket import WebSocket
@@ -470,7 +470,7 @@ class Application(Routes):
             ValueError: There is a key, and the topic has no history to keep it in.
             NotRunning: The application has not been started.
         """
-        check_name(topic)
+        check_topic(topic)
         ids = ids_of(exclude)
         realtime = self._rooms.realtime
         return await realtime.broadcast(topic, payload, exclude=ids, record=record, key=key)

@@ -216,15 +216,6 @@ def key_of(identity: Identity | None) -> str | None:
         return None
 
 
-def check_name(name: str) -> None:
-    """Let the name of a topic pass.
-
-    Raises:
-        InvalidTopic: It is none (a `ValueError`).
-    """
-    check_topic(name)
-
-
 def _check_room(
     room: type[Room[Any]], pattern: TopicPattern, known: Mapping[type[Room[Any]], Declared]
 ) -> None:
