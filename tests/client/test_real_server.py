@@ -1,7 +1,7 @@
 """The clients, in Python and in JavaScript, against Herdwick's own servers and rooms."""
 
 from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from threading import Event, Thread
 
 import anyio
@@ -9,7 +9,7 @@ import pytest
 from anyio.abc import TaskStatus
 
 from examples.demo.fell import Crash, Rename, Said, Say
-from herdwick import PortInUse, serve
+from herdwick import serve
 from herdwick.client import Client, Gap, Message, Refused, Rejoined, Room, StayedAway
 from tests.client.fells import app
 from tests.client.javascript.acts import Act
@@ -98,14 +98,14 @@ async def test_lost_connections_leave_no_hole_and_nothing_comes_twice() -> None:
 
 async def test_after_a_restart_of_the_server_the_hole_is_told() -> None:
     async with anyio.create_task_group() as tasks:
-        stop = anyio.Event()
-        url = await tasks.start(serve_until, stop, 0)
+        first, second = Stint(), Stint()
+        url = await tasks.start(first.run, 0)
         async with in_fell(url) as ada:
             await say(ada, "lost")
             await hear(ada, 1)
-            stop.set()
-            again = anyio.Event()
-            await tasks.start(serve_until, again, int(url.rpartition(":")[2]))
+            first.stop.set()
+            await first.ended.wait()
+            await tasks.start(second.run, int(url.rpartition(":")[2]))
 
             events = [event async for event in until_gap(ada)]
             await say(ada, "found")
@@ -113,7 +113,7 @@ async def test_after_a_restart_of_the_server_the_hole_is_told() -> None:
             assert isinstance(events[-2], Rejoined)
             assert events[-1] == Gap("epoch")
             assert await hear(ada, 1) == ["found"]
-        again.set()
+        second.stop.set()
 
 
 async def test_who_is_refused_is_told_why_and_the_others_go_on() -> None:
@@ -147,16 +147,20 @@ async def test_who_is_logged_out_stays_away() -> None:
         assert away.value.code == 4401
 
 
-async def serve_until(
-    stop: anyio.Event, port: int, *, task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED
-) -> None:
-    while True:
-        with suppress(PortInUse):  # the one before is about to end
-            async with serve(app, port=port) as url:
-                task_status.started(url)
-                await stop.wait()
-                return
-        await anyio.sleep(0.05)
+class Stint:
+    """One run of the server, in a task of its own."""
+
+    def __init__(self) -> None:
+        self.stop = anyio.Event()
+        self.ended = anyio.Event()
+
+    async def run(
+        self, port: int, *, task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        async with serve(app, port=port) as url:
+            task_status.started(url)
+            await self.stop.wait()
+        self.ended.set()
 
 
 async def until_gap(room: Room) -> AsyncGenerator[object]:
