@@ -45,6 +45,7 @@ from herdwick.actors import (
 )
 from herdwick.runtime import Answer, Message, Once, slot_of
 from herdwick.testing import settle
+from herdwick.websocket import Request
 
 BACKENDS: Final = ("asyncio", "uvloop", "trio")
 CRASHES: Final = 5
@@ -185,7 +186,7 @@ async def in_memory(members: int) -> list[float]:
     site, clocks = Site(), [Clock() for _ in range(members)]
     samples: list[float] = []
     async with site.app.running():
-        connections = [site.app.connect(SCOPE, clock) for clock in clocks]
+        connections = [site.app.connect(Request(SCOPE), clock) for clock in clocks]
         for clock, connection in zip(clocks, connections, strict=True):
             await clock.answered.wait()
             join(connection)

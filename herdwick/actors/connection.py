@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from secrets import token_hex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -101,24 +101,31 @@ class Bounds:
     """How long a `send` may wait for a peer that does not read; then it is closed with 1013."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
+class Behaviour(Protocol):
     """What a connection's owner decides for it."""
 
-    handle: Callable[[Connection], Awaitable[None]]
-    """The handler: the actor's body."""
+    def handle(self, connection: Connection, /) -> Awaitable[None]:
+        """Run the handler: the actor's body."""
+        ...
 
-    encode: Callable[[object], Data]
-    """How the payload of a `Send` from elsewhere becomes a message."""
+    def encode(self, payload: object, /) -> Data:
+        """Make a message of the payload of a `Send` from elsewhere."""
+        ...
 
-    stop_code: Callable[[], int] = lambda: 1012
-    """The close code of an ordered stop (RFC 6455 registry: 1012, service restart)."""
+    @property
+    def stop_code(self) -> int:
+        """The close code of an ordered stop."""
+        ...
 
-    cancel_on_disconnect: bool = False
-    """Whether the handler is cancelled when the peer has gone."""
+    @property
+    def cancel_on_disconnect(self) -> bool:
+        """Whether the handler is cancelled when the peer has gone."""
+        ...
 
-    debug: bool = False
-    """Whether the peer is told the error that ended its handler."""
+    @property
+    def debug(self) -> bool:
+        """Whether the peer is told the error that ended its handler."""
+        ...
 
 
 class Connection:
@@ -133,6 +140,27 @@ class Connection:
     on_stop = None
     """The handler cleans up in its own `finally`."""
 
+    __slots__ = (
+        "__weakref__",
+        "_behaviour",
+        "_bounds",
+        "_crowded",
+        "_error",
+        "_inbox",
+        "_life",
+        "_memberships",
+        "_over",
+        "_pause",
+        "_transport",
+        "_turns",
+        "ending",
+        "name",
+        "path",
+        "phase",
+        "receiving",
+        "terms",
+    )
+
     def __init__(self, transport: Transport, behaviour: Behaviour, bounds: Bounds) -> None:
         self.name: str = token_hex(6)
         """Its own, among all connections."""
@@ -144,8 +172,7 @@ class Connection:
         """Where it stands."""
         self.ending: Ending | None = None
         """How it ended; None until it is over."""
-        self.over = Once()
-        """Its actor has ended."""
+        self._over: Once | None = None
         self._transport = transport
         self._behaviour = behaviour
         self._bounds = bounds
@@ -158,8 +185,7 @@ class Connection:
         self._turns = 0
         self._crowded = False
         """Whether the last message went over the bound of the outbox."""
-        self.memberships: dict[str, Member] = {}
-        """What it has joined, or is about to, by topic; they end with it."""
+        self._memberships: dict[str, Member] | None = None
 
     # ------------------------------------------------------------------ the handler's side
 
@@ -299,6 +325,20 @@ class Connection:
         self._cancel_if_wanted()
 
     @property
+    def memberships(self) -> dict[str, Member]:
+        """What it has joined, or is about to, by topic; they end with it."""
+        if self._memberships is None:
+            self._memberships = {}
+        return self._memberships
+
+    @property
+    def over(self) -> Once:
+        """Its actor has ended."""
+        if self._over is None:
+            self._over = Once()
+        return self._over
+
+    @property
     def life(self) -> Life:
         """Its life as an actor, from the start of its handler until it is completely gone.
 
@@ -382,7 +422,8 @@ class Connection:
 
     def refuse(self) -> None:
         """Be no actor, or none any more: a handshake that waits is answered with 503."""
-        self.reject(503, [(b"retry-after", b"5")])
+        if self.phase is Phase.HANDSHAKE:
+            self.reject(503, [(b"retry-after", b"5")])
         self.over.happen()
 
     async def live(self) -> None:
@@ -405,7 +446,7 @@ class Connection:
     def stop(self) -> None:
         """Close after what was sent; what was received can still be read."""
         self.reject(503, [(b"retry-after", b"5")])
-        self._end(self._behaviour.stop_code(), kind="drained")
+        self._end(self._behaviour.stop_code, kind="drained")
         self._cancel_if_wanted()
 
     # ------------------------------------------------------------------ ends
@@ -414,6 +455,7 @@ class Connection:
         # Its life knows its place, and its place knows it: without this cut, only the garbage
         # collector would free a connection.
         self._error, self._life = self.error, None
+        self.refuse()
 
     def _fail(self, error: BaseException) -> None:
         text = f"{type(error).__name__}: {error}" if self._behaviour.debug else ""
@@ -431,8 +473,9 @@ class Connection:
         self.ending = ending
         self._drop_pause()
         self._inbox.reader.wake()
-        for member in list(self.memberships.values()):
-            member.leave(Left(kind, ending.code))
+        if self._memberships:
+            for member in list(self._memberships.values()):
+                member.leave(Left(kind, ending.code))
 
     def _unread(self) -> None:
         self.end(1008, "too many unread messages")

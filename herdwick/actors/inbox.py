@@ -1,7 +1,5 @@
 """The messages of one peer that wait for their handler: bounded in number and bytes."""
 
-from collections import deque
-
 from herdwick.runtime import Waiter
 
 from .transport import Data, size_of
@@ -16,7 +14,8 @@ class Inbox:
     __slots__ = ("_bytes", "_messages", "_most_bytes", "_most_messages", "reader")
 
     def __init__(self, most_messages: int, most_bytes: int) -> None:
-        self._messages: deque[Data] = deque()
+        # No deque: that is 0.7 KiB, and what is taken from the front of some dozens costs nothing.
+        self._messages: list[Data] = []
         self._bytes = 0
         self._most_messages = most_messages
         self._most_bytes = most_bytes
@@ -45,7 +44,7 @@ class Inbox:
         """Remove the oldest message; None where there is none."""
         if not self._messages:
             return None
-        data = self._messages.popleft()
+        data = self._messages.pop(0)
         self._bytes -= size_of(data)
         return data
 

@@ -72,32 +72,34 @@ class Waiter:
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop of asyncio's that it was first waited at in: to find out costs 0.5 µs."""
 
-    async def wait(self) -> None:
-        """Park until the next `wake`; cancelling leaves the place free.
+    def wait(self) -> Awaitable[None]:
+        """Park until the next `wake`; cancelling leaves the place free. To be awaited at once.
+
+        On asyncio that is a bare future: a coroutine would cost 0.2 KiB of each that waits.
 
         Raises:
             RuntimeError: Another task is parked here.
         """
-        if self._parked is not None:
+        if self.parked:
             raise RuntimeError("another task waits here already; one at a time")
         loop = self._loop
         if loop is None:
             if not in_asyncio_task():
-                self._parked = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._leave)
-                return
+                return self._park()
             loop = self._loop = asyncio.get_running_loop()
         self._parked = future = loop.create_future()
-        try:
-            await future
-        finally:
-            if self._parked is future:  # another may have parked since this one was woken
-                self._parked = None
+        return future
+
+    async def _park(self) -> None:
+        self._parked = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._leave)
 
     @property
     def parked(self) -> bool:
         """Whether a task waits here."""
-        return self._parked is not None
+        parked = self._parked
+        # A future that was cancelled is one that nobody waits for any more.
+        return parked is not None and (isinstance(parked, trio.lowlevel.Task) or not parked.done())
 
     def wake(self) -> None:
         """Let the parked task go on; nothing happens where none is parked."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -358,14 +357,21 @@ class Life:
     async def _main(self) -> None:
         self.task = current_task()
         asker.set(self)
-        reason = await self._guard(self._live, None)
+        try:
+            with anyio.CancelScope(shield=True) as self._scope:
+                if self._cancelled:
+                    self._scope.cancel()
+                await self._live()
+            reason = self.stopping or NORMAL
+        except BaseException as error:
+            reason = self._reason_of(error)
         self.winding_up = True
         self._let_go_of_messages(reason)
         if self._cancelled:
             await absorb_cancellation()
         if self._helpers or self._on_stop is not None:
             self._expect_end()
-            reason = await self._guard(partial(self._wind_up, reason), reason)
+            reason = await self._wind_up(reason)
         self.reason = reason
 
     def _live(self) -> Awaitable[None]:
@@ -380,28 +386,18 @@ class Life:
         if self.stopping is None or self.stopping.abnormal:
             self.slot.closing(comes_back=self.passivating or self._comes_back(reason), drains=False)
 
-    async def _guard(self, run: Callable[[], Awaitable[Exit | None]], after: Exit | None) -> Exit:
-        """Run something in a shielded scope, and make a reason of however it ends.
+    def _reason_of(self, error: BaseException, after: Exit | None = None) -> Exit:
+        """Make a reason of an error that has left the shielded scope of a part of the task.
 
         The attribution of a cancellation is our own flag, looked at outside of the scope: the
         scope has by then stripped its own cancellations out of groups, and what is left over
         was somebody else's, or ours and somebody else's at once.
         """
-        try:
-            with anyio.CancelScope(shield=True) as scope:
-                if after is None:
-                    self._scope = scope
-                    if self._cancelled:
-                        scope.cancel()
-                reason = await run()
-                return reason or self.stopping or NORMAL
-        except anyio.get_cancelled_exc_class():
-            if after is None and self._cancelled:
-                return self.stopping or SHUTDOWN
-            return self._record(ForeignCancellation(self.slot.path), after)
-        except BaseException as error:
+        if not isinstance(error, anyio.get_cancelled_exc_class()):
             return self._record(error, after)
-        return self.stopping or after or NORMAL
+        if after is None and self._cancelled:
+            return self.stopping or SHUTDOWN
+        return self._record(ForeignCancellation(self.slot.path), after)
 
     def _record(self, error: BaseException, after: Exit | None) -> Exit:
         self._look_for_exit(error)
@@ -425,7 +421,15 @@ class Life:
         return self.body.on_stop
 
     async def _wind_up(self, reason: Exit) -> Exit:
-        """End the helpers, then run the stop hook."""
+        """End the helpers, then run the stop hook; give the reason that it ends with after all."""
+        try:
+            with anyio.CancelScope(shield=True):
+                return await self._clean_up(reason)
+            return self.stopping or reason
+        except BaseException as error:
+            return self._reason_of(error, reason)
+
+    async def _clean_up(self, reason: Exit) -> Exit:
         if self._helpers:
             await persist(self._end_helpers)
         if self.error is not None and not reason.abnormal:  # a helper's, in its last moments

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from .backend import Waiter
 from .errors import ActorStopped, MailboxFull
@@ -34,6 +34,10 @@ class Sleeper(Protocol):
         ...
 
 
+NOTHING: Final[deque[object]] = deque(maxlen=0)
+"""What stands in a mailbox before its first message: a deque is 0.7 KiB, and many never get one."""
+
+
 class Mailbox:
     """Messages in the order of their arrival; many put, one task gets.
 
@@ -55,7 +59,7 @@ class Mailbox:
     def __init__(self, owner: str, capacity: int | None = 1000) -> None:
         self._owner = owner
         self._capacity = float("inf") if capacity is None else capacity
-        self._items: deque[object] = deque()
+        self._items: deque[object] = NOTHING
         self._signals = 0
         self._reader: Waiter | Sleeper = Waiter()
         self._writers: deque[Waiter] | None = None
@@ -90,6 +94,8 @@ class Mailbox:
             raise MailboxFull(self._owner, int(self._capacity))
         if waiting >= self.high_water:
             self.high_water = waiting + 1
+        if self._items is NOTHING:
+            self._items = deque()
         self._items.append(message)
         self._reader.wake()
 
@@ -108,6 +114,8 @@ class Mailbox:
     def put_signal(self, signal: Signal) -> None:
         """Append a signal, whatever waits; a closed mailbox drops it."""
         if not self._closed:
+            if self._items is NOTHING:
+                self._items = deque()
             self._items.append(signal)
             self._signals += 1
             self._reader.wake()
@@ -171,7 +179,8 @@ class Mailbox:
 
     def put_back(self, messages: list[object]) -> None:
         """Put messages that were cleared to where they stood, before all that came since."""
-        self._items.extendleft(reversed(messages))
+        if messages:
+            self._items = deque([*messages, *self._items])
 
     def wait(self) -> Awaitable[None]:
         """Wait until something changes: a message, the end, or a `wake`."""

@@ -1,16 +1,21 @@
 """What carries one WebSocket, whatever its bytes travel over: the drivers' common half."""
 
-from typing import Final
+import logging
+from typing import Final, Protocol
 
-from herdwick.actors import Data, RawHeaders, Shared
+from herdwick.actors import Data, RawHeaders, Receiver, Shared, Transport
 from herdwick.runtime import Clock, Waiters
-from herdwick.websocket import Limits
+from herdwick.websocket import Limits, Request
 
 from .connection import Phase, WebSocketConnection, framed
 from .frames import INTERNAL_ERROR
-from .handshake import build_acceptance, build_rejection
-from .scope import Head
+from .gate import Upgrade
+from .handshake import Refusal, build_acceptance, build_rejection
+from .head import Head
+from .scope import Handshake
 from .ticker import Watches
+
+logger: Final = logging.getLogger("herdwick.server")
 
 WRITE_BYTES: Final = 64 * 1024
 """Bytes that wait in a driver's own hands before the rest stays in the outbox."""
@@ -66,6 +71,36 @@ class Nobody:
         """Take the end, and do nothing."""
 
 
+NOBODY: Final = Nobody()
+
+
+class Site(Protocol):
+    """What all connections of one server share."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one peer may use."""
+        ...
+
+    @property
+    def ticker(self) -> Watches:
+        """Who keeps their deadlines."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time."""
+        ...
+
+
+class Connects(Protocol):
+    """What takes handshakes over: an application."""
+
+    def connect(self, request: Request, transport: Transport, /) -> Receiver:
+        """Start the actor of a WebSocket whose handshake is sound; it accepts or rejects."""
+        ...
+
+
 class Carrier:
     """A `Transport` over a sans-I/O connection. That one holds the truth; a driver moves its bytes.
 
@@ -73,15 +108,16 @@ class Carrier:
     and start reading, `finish` ends the stream once nothing is left to do on it.
     """
 
-    __slots__ = ("_clock", "_head", "_senders", "_ticker", "connection")
+    __slots__ = ("_head", "_senders", "_site", "connection")
 
-    def __init__(self, head: Head, limits: Limits, ticker: Watches, clock: Clock) -> None:
-        self.connection = WebSocketConnection(limits)
-        self.connection.receiver = Nobody()
+    def __init__(self, site: Site, head: Head | None = None) -> None:
+        self.connection = WebSocketConnection(site.limits)
+        self.connection.receiver = NOBODY
+        self._site = site
         self._head = head
-        self._ticker = ticker
-        self._clock = clock
-        self._senders = Waiters()
+        """That of a handshake that is not answered yet."""
+        self._senders: Waiters | None = None
+        """Who waits for the outbox; made for the first of them."""
 
     # ------------------------------------------------------------------ the subclass's
 
@@ -114,9 +150,11 @@ class Carrier:
         Raises:
             InvalidHeader: A header or the subprotocol would break the response.
         """
-        response = build_acceptance(self._head, subprotocol, headers)
-        self.connection.accept(response, self._clock())
-        self.changed()
+        if self._head is not None:
+            response = build_acceptance(self._head, subprotocol, headers)
+            self._answered()
+            self.connection.accept(response, self._site.clock())
+            self.changed()
 
     def reject(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """Answer the handshake with an HTTP response, and close the TCP connection.
@@ -124,7 +162,8 @@ class Carrier:
         Raises:
             InvalidHeader: A header would break the response.
         """
-        self.connection.reject(build_rejection(status, headers, body), self._clock())
+        self._answered()
+        self.connection.reject(build_rejection(status, headers, body), self._site.clock())
         self.changed()
 
     def offer(self, data: Data) -> bool:
@@ -144,6 +183,8 @@ class Carrier:
 
     async def drained(self) -> None:
         """Wait until the outbox is under its bound, or nothing more will be sent."""
+        if self._senders is None:
+            self._senders = Waiters()
         while self.connection.outbox.over and self.connection.phase is Phase.OPEN:
             await self._senders.wait()
 
@@ -156,7 +197,7 @@ class Carrier:
         if self.connection.phase is Phase.CONNECTING:
             self.reject(500 if code == INTERNAL_ERROR else 403, (), b"")
             return
-        self.connection.close(code, reason, self._clock())
+        self.connection.close(code, reason, self._site.clock())
         self.changed()
 
     def abort(self) -> None:
@@ -171,10 +212,48 @@ class Carrier:
 
     def resume_reading(self) -> None:
         """Take bytes again."""
-        self.connection.resume(self._clock())
+        self.connection.resume(self._site.clock())
         self.changed()
 
     # ------------------------------------------------------------------ the driver's side
+
+    def open(self, app: Connects, handshake: Handshake | Refusal, upgrade: Upgrade) -> None:
+        """Have the application take a handshake over, or refuse it."""
+        if isinstance(handshake, Refusal):
+            self.refuse(handshake)
+            return
+        self._head = upgrade.head
+        try:
+            receiver = app.connect(handshake, self)
+        except BaseException:  # SystemExit too: no peer may end the server
+            logger.exception("the application failed on the handshake of %r", handshake.path)
+            self.refuse(Refusal(500, "Internal Server Error"))
+        else:
+            self.begin(receiver, upgrade.rest)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal, without an actor; it ends once the peer has read that, or soon."""
+        self.begin(NOBODY, b"")
+        self.connection.reject(refusal.response(), self._site.clock())
+        self.changed()
+
+    def begin(self, receiver: Receiver, early: bytes) -> None:
+        """Carry the connection; `early` came together with the handshake."""
+        self.connection.receiver = receiver
+        if early:
+            self.receive(early)
+        self._site.ticker.watch(self, self.connection.deadline)
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes of the peer."""
+        connection = self.connection
+        connection.receive(data, self._site.clock())
+        if connection.phase is not Phase.OPEN:
+            if connection.held:
+                self.hold()
+            self.changed()
+        elif connection.outbox.owes:
+            self.flush_soon()  # a pong
 
     def tick(self, now: float) -> None:
         """Do what is due at `now`."""
@@ -183,7 +262,12 @@ class Carrier:
 
     def taken(self) -> None:
         """Let those go on who wait for the outbox, where it has room again."""
-        if self._senders and not self.connection.outbox.over:
+        if self._senders is not None and not self.connection.outbox.over:
+            self._senders.wake_all()
+
+    def free(self) -> None:
+        """Let those go on who wait for the outbox: nothing more will be sent."""
+        if self._senders is not None:
             self._senders.wake_all()
 
     def changed(self) -> None:
@@ -194,7 +278,13 @@ class Carrier:
         if not connection.held:
             self.go_on()
         if connection.phase is not Phase.OPEN:
-            self._senders.wake_all()
+            self.free()
         if connection.finished:
             self.finish()
-        self._ticker.watch(self, connection.deadline)
+        self._site.ticker.watch(self, connection.deadline)
+
+    def _answered(self) -> None:
+        """Let go of what was parsed for the handshake."""
+        if self._head is not None:
+            self._head.fold()
+            self._head = None

@@ -12,7 +12,7 @@ from herdwick.websocket import ASGIApp, Scope
 
 from .contain import contained
 from .handshake import build_rejection, reason_phrase
-from .scope import Head
+from .head import Head
 
 if TYPE_CHECKING:
     from .http import HTTPConnection

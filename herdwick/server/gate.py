@@ -4,22 +4,14 @@ It decides by the parsed head, never by searching the bytes. What it does not un
 to the HTTP parser with every byte that has come, and is answered there.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from herdwick.websocket import Limits
 
-from .handshake import Refusal, asks_upgrade
-from .http import find_excess
-from .scope import Head
+from .handshake import Refusal, asks_upgrade, find_excess
+from .head import Head, parse_head
 
-_REQUEST: Final = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e\x80-\xff]+) HTTP/(1\.[01])"
-)
-_FIELD: Final = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*"
-)
 _END: Final = b"\r\n\r\n"
 
 
@@ -60,22 +52,7 @@ class Gate:
                 return Refusal(431, f"head over {self._limits.head_bytes} bytes")
             self._buffer = data
             return None
-        head = parse_head(data[:end])
+        head = parse_head(data[: end + 2])
         if head is None or not asks_upgrade(head):
             return Plain(data)
         return find_excess(head, self._limits) or Upgrade(head, data[end + 4 :])
-
-
-def parse_head(data: bytes) -> Head | None:
-    """Read the head of a request (RFC 9112 sections 3 and 5); None for what is not sound."""
-    first, *lines = data.split(b"\r\n")
-    request = _REQUEST.fullmatch(first)
-    if request is None:
-        return None
-    headers: list[tuple[bytes, bytes]] = []
-    for line in lines:
-        field = _FIELD.fullmatch(line)
-        if field is None:
-            return None
-        headers.append((field[1].lower(), field[2]))
-    return Head(request[1].decode(), request[2], request[3].decode(), headers)

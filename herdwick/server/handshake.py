@@ -12,9 +12,9 @@ from http import HTTPStatus
 from typing import Final
 
 from herdwick.actors import RawHeaders
-from herdwick.websocket import InvalidHeader
+from herdwick.websocket import InvalidHeader, Limits
 
-from .scope import Head
+from .head import Head
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
@@ -25,6 +25,13 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connecti
 _OF_THE_101: Final = frozenset(
     {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions"}
 )
+
+
+LINE_BYTES: Final = 8 * 1024
+"""The longest request line, and the longest header."""
+
+HEADERS: Final = 100
+"""The most headers of one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,25 @@ class Refusal:
 
 def asks_upgrade(head: Head) -> bool:
     """Tell whether a request wants a WebSocket, however badly it asks."""
-    return b"websocket" in (token.lower() for token in head.tokens(b"upgrade"))
+    asked = head.all(b"upgrade")
+    return asked == [b"websocket"] or b"websocket" in map(bytes.lower, head.tokens(b"upgrade"))
+
+
+def find_excess(head: Head, limits: Limits) -> Refusal | None:
+    """Check a head that arrived at once against the limits of its parts."""
+    if isinstance(head.lines, bytes):  # one look, as mostly
+        few = head.lines.count(b"\n") <= HEADERS
+        if few and len(head.lines) + len(head.target) + 32 < min(LINE_BYTES, limits.head_bytes):
+            return None
+    lines = [len(name) + len(value) + 4 for name, value in head.headers]
+    first = len(head.method) + len(head.target) + 12
+    if len(head.target) > LINE_BYTES:
+        return Refusal(414, f"request line over {LINE_BYTES} bytes")
+    if len(lines) > HEADERS or max(lines, default=0) > LINE_BYTES:
+        return Refusal(431, f"over {HEADERS} headers, or one over {LINE_BYTES} bytes")
+    if first + sum(lines) > limits.head_bytes:
+        return Refusal(431, f"head over {limits.head_bytes} bytes")
+    return None
 
 
 def find_refusal(head: Head) -> Refusal | None:
@@ -71,7 +96,7 @@ def _find_problem(head: Head) -> str | None:
         return "there must be no body"
     if not asks_upgrade(head):
         return "the Upgrade header has to name websocket"
-    if b"upgrade" not in (token.lower() for token in head.tokens(b"connection")):
+    if b"upgrade" not in map(bytes.lower, head.tokens(b"connection")):
         return "the Connection header has to name Upgrade"
     if not _is_key(head.all(b"sec-websocket-key")):
         return "there has to be one Sec-WebSocket-Key of 16 bytes in base64"

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import MutableMapping
-from typing import Final
 
 import anyio
 import h11
@@ -11,17 +10,12 @@ from anyio.abc import ByteStream
 from herdwick.websocket import ASGIApp, Limits
 
 from .exchange import Exchange
-from .handshake import Refusal
-from .scope import Head, InvalidTarget, Peers, http_scope
+from .handshake import Refusal, find_excess
+from .head import Head
+from .scope import InvalidTarget, Peers, http_scope
 from .streams import LOST, RECEIVE_BYTES
 
 logger = logging.getLogger("herdwick.server")
-
-LINE_BYTES: Final = 8 * 1024
-"""The longest request line, and the longest header."""
-
-HEADERS: Final = 100
-"""The most headers of one request."""
 
 
 class HTTPConnection:
@@ -119,23 +113,10 @@ class HTTPConnection:
                 return None
 
 
-def find_excess(head: Head, limits: Limits) -> Refusal | None:
-    """Check a head that arrived at once against the limits of its parts."""
-    lines = [len(name) + len(value) + 4 for name, value in head.headers]
-    first = len(head.method) + len(head.target) + 12
-    if len(head.target) > LINE_BYTES:
-        return Refusal(414, f"request line over {LINE_BYTES} bytes")
-    if len(lines) > HEADERS or max(lines, default=0) > LINE_BYTES:
-        return Refusal(431, f"over {HEADERS} headers, or one over {LINE_BYTES} bytes")
-    if first + sum(lines) > limits.head_bytes:
-        return Refusal(431, f"head over {limits.head_bytes} bytes")
-    return None
-
-
 def _to_head(request: h11.Request) -> Head:
     return Head(
         method=request.method.decode("ascii"),
         target=request.target,
         version=request.http_version.decode("ascii"),
-        headers=list(request.headers),
+        lines=list(request.headers),
     )

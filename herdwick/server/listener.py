@@ -14,11 +14,10 @@ from herdwick.runtime import current_clock
 
 from .contain import contained
 from .gate import Plain, Upgrade, Verdict
-from .handshake import Refusal
 from .hosting import hosted
 from .poller import Poller, SocketCarrier, SocketEntrance, can_poll
-from .scope import Head, Peers
-from .sockets import Address, accept_forever, address_of, base_url, bind, close_all, tune
+from .scope import Peers
+from .sockets import Address, accept_forever, address_of, base_url, bind, close_all, tune_all
 from .ticker import Ticker
 from .visit import Served, Service, Visit, examine
 
@@ -109,10 +108,8 @@ class Listener:
             self._start(Visit(service, connection, peers))
             return
         decide = partial(self._decide, connection, peers)
-        limits = service.app.limits
         try:
-            tune(connection)
-            SocketEntrance(connection, limits, self._poller, service.ticker, service.clock, decide)
+            SocketEntrance(connection, service, self._poller, decide)
         except OSError:  # the peer has left already
             connection.close()
 
@@ -125,26 +122,13 @@ class Listener:
         if isinstance(verdict, Plain):
             self._start(Visit(self._service, connection, peers, verdict.data))
             return
-        service = self._service
-        head = verdict.head if isinstance(verdict, Upgrade) else Head("GET", b"/", "1.1", [])
         assert self._poller is not None
-        carrier = SocketCarrier(
-            connection, head, service.app.limits, self._poller, service.ticker, service.clock
-        )
-        if isinstance(verdict, Refusal):
-            carrier.refuse(verdict)
-            return
-        scope = examine(head, peers, service.state)
-        if isinstance(scope, Refusal):
-            carrier.refuse(scope)
-            return
-        try:
-            receiver = service.app.connect(scope, carrier)
-        except BaseException:  # SystemExit too: no peer may end the server
-            logger.exception("the application failed on the handshake of %r", scope["path"])
-            carrier.refuse(Refusal(500, "Internal Server Error"))
+        service = self._service
+        carrier = SocketCarrier(connection, service, self._poller)
+        if isinstance(verdict, Upgrade):
+            carrier.open(service.app, examine(verdict.head, peers, service.state), verdict)
         else:
-            carrier.begin(receiver, verdict.rest)
+            carrier.refuse(verdict)
 
     async def _visit(self, visit: Visit) -> None:
         self._visits.add(visit)
@@ -178,6 +162,7 @@ async def listen(
     """
     bound = await bind(host, port) if sockets is None else list(sockets)
     try:
+        tune_all(bound)
         async with app.running():
             clock = current_clock()
             service = Service(app, Ticker(clock), clock, ssl)

@@ -22,17 +22,13 @@ import anyio.lowlevel
 import trio
 
 from herdwick.actors import Receiver
-from herdwick.runtime import Clock, Waiter
-from herdwick.websocket import Limits
+from herdwick.runtime import Waiter
 
-from .carrier import Carrier, Nobody, Pace
+from .carrier import Carrier, Pace, Site
 from .connection import Phase
-from .gate import Gate, Plain, Upgrade
-from .handshake import Refusal
-from .scope import Head
+from .gate import Gate, Verdict
 from .sockets import forget_unsent
 from .streams import RECEIVE_BYTES
-from .ticker import Watches
 
 logger: Final = logging.getLogger("herdwick.server")
 
@@ -169,24 +165,24 @@ class Poller:
 class SocketEntrance:
     """One TCP connection until its first request is known."""
 
+    __slots__ = ("_decide", "_gate", "_poller", "_site", "_socket")
+
     def __init__(
         self,
         connection: socket.socket,
-        limits: Limits,
+        site: Site,
         poller: Poller,
-        ticker: Watches,
-        clock: Clock,
-        decide: Callable[[Upgrade | Plain | Refusal], None],
+        decide: Callable[[Verdict], None],
     ) -> None:
         self._socket = connection
-        self._gate = Gate(limits)
+        self._gate = Gate(site.limits)
         self._poller = poller
-        self._ticker = ticker
+        self._site = site
         self._decide = decide
         connection.setblocking(False)
         poller.enter(self)
         poller.watch(connection.fileno(), self, IN)
-        ticker.watch(self, clock() + limits.head_timeout)
+        site.ticker.watch(self, site.clock() + site.limits.head_timeout)
 
     def ready(self, events: int) -> None:
         """Collect the head, and hand the connection over."""
@@ -215,7 +211,7 @@ class SocketEntrance:
     def _leave(self) -> None:
         self._poller.forget(self._socket.fileno())
         self._poller.leave(self)
-        self._ticker.forget(self)
+        self._site.ticker.forget(self)
 
 
 class SocketCarrier(Carrier):
@@ -232,16 +228,8 @@ class SocketCarrier(Carrier):
         "_unsent",
     )
 
-    def __init__(
-        self,
-        connection: socket.socket,
-        head: Head,
-        limits: Limits,
-        poller: Poller,
-        ticker: Watches,
-        clock: Clock,
-    ) -> None:
-        super().__init__(head, limits, ticker, clock)
+    def __init__(self, connection: socket.socket, site: Site, poller: Poller) -> None:
+        super().__init__(site)
         self._socket = connection
         self._descriptor = connection.fileno()
         self._poller = poller
@@ -256,20 +244,12 @@ class SocketCarrier(Carrier):
 
     def begin(self, receiver: Receiver, early: bytes) -> None:
         """Carry the connection; `early` came together with the handshake."""
-        self.connection.receiver = receiver
         if self._descriptor < 0:
+            self.connection.receiver = receiver
             self.connection.lost()  # refused and gone already
             return
         self._watch()
-        if early:
-            self._receive(early)
-        self._ticker.watch(self, self.connection.deadline)
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer with a refusal, without an actor; it ends once the peer has read that, or soon."""
-        self.begin(Nobody(), b"")
-        self.connection.reject(refusal.response(), self._clock())
-        self.changed()
+        super().begin(receiver, early)
 
     # ------------------------------------------------------------------ the poller's side
 
@@ -296,23 +276,13 @@ class SocketCarrier(Carrier):
             self.changed()
             return
         if data:
-            self._receive(data)
+            self.receive(data)
         else:
             self._ended = True
             self.hold()  # or its end would be told again and again
             connection.lingering = False
             connection.ended()
             self.changed()
-
-    def _receive(self, data: bytes) -> None:
-        connection = self.connection
-        connection.receive(data, self._clock())
-        if connection.phase is not Phase.OPEN:
-            if connection.held:
-                self.hold()
-            self.changed()
-        elif connection.outbox.owes:
-            self.flush_soon()  # a pong
 
     # ------------------------------------------------------------------ writing
 
@@ -369,10 +339,10 @@ class SocketCarrier(Carrier):
             self._poller.forget(self._descriptor)
             self._descriptor = -1
             self._socket.close()
-            self._ticker.forget(self)
+            self._site.ticker.forget(self)
             self._poller.leave(self)
             self.connection.lost()
-            self._senders.wake_all()
+            self.free()
 
     # ------------------------------------------------------------------ reading
 
@@ -395,7 +365,7 @@ class SocketCarrier(Carrier):
         if self._held and self._descriptor >= 0 and not self.connection.held:
             self._held = False
             self._watch()
-            self._receive(b"")
+            self.receive(b"")
 
     def _watch(self) -> None:
         events = (0 if self._held else IN) | (OUT if self._unsent else 0)

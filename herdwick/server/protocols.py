@@ -1,29 +1,28 @@
 """WebSockets over asyncio's transports: callbacks in, one write a tick out, no task of their own.
 
-`Entrance` stands before an HTTP parser and takes the handshakes out; `WebSocketProtocol` is what
-uvicorn's `ws=` takes, for handshakes that come as a later request of a connection. Both end in a
-`LoopCarrier`.
+`Entrance` stands before an HTTP parser and takes the handshakes out, for a `WebSocketProtocol`;
+that is what uvicorn's `ws=` takes too, for handshakes that come as a later request of a connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl as tls
 import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
-from herdwick.actors import RawHeaders, Receiver
-from herdwick.websocket import Limits, Scope
+from herdwick.actors import RawHeaders
+from herdwick.runtime import Clock
+from herdwick.websocket import Limits
 
-from .carrier import WRITE_BYTES, Carrier, Nobody, Pace
+from .carrier import WRITE_BYTES, Carrier, Pace
 from .connection import Phase
-from .gate import Gate, Plain, Upgrade
+from .gate import Gate, Plain, Upgrade, Verdict
 from .handshake import Refusal
-from .scope import Head, Peers
-from .sockets import address_of, tune
+from .scope import Handshake, Peers
+from .sockets import Address, address_of, tune
 from .ticker import LoopTicker
 from .visit import Served, examine
 
@@ -39,9 +38,9 @@ class Flusher:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.pace = Pace()
         self._loop = loop
-        self._waiting: list[LoopCarrier] = []
+        self._waiting: list[WebSocketProtocol] = []
 
-    def add(self, carrier: LoopCarrier) -> None:
+    def add(self, carrier: WebSocketProtocol) -> None:
         """Have a carrier's outbox written."""
         if not self._waiting:
             self.pace.begin(self._loop.time())
@@ -74,16 +73,22 @@ class Station:
     loop: asyncio.AbstractEventLoop
     state: MutableMapping[str, object] = field(default_factory=dict[str, object])
     root_path: str = ""
-    adapt: Callable[[Scope], None] = lambda scope: None
-    """Corrects a scope by what trusted proxies say."""
+    adapt: Callable[[Handshake], None] = lambda handshake: None
+    """Corrects a handshake by what trusted proxies say."""
     default_headers: Callable[[], RawHeaders] = tuple
     """What each answer to a handshake has besides its own."""
     open: set[Any] = field(default_factory=set[Any])
     """The protocols that are open, for whoever stops the server."""
+    tunes: bool = True
+    """Whether each connection is to be tuned; else its listening socket was, and it has inherited
+    that: to ask uvloop for a socket costs eight system calls."""
+    clock: Clock = field(init=False)
     ticker: LoopTicker = field(init=False)
     flusher: Flusher = field(init=False)
+    _addresses: dict[object, Address | None] = field(init=False, default_factory=dict[Any, Any])
 
     def __post_init__(self) -> None:
+        self.clock = self.loop.time
         self.ticker = LoopTicker(self.loop)
         self.flusher = Flusher(self.loop)
 
@@ -92,9 +97,26 @@ class Station:
         """What one peer may use."""
         return self.app.limits
 
+    def peers_of(self, transport: asyncio.Transport) -> Peers:
+        """Give the two ends of a connection."""
+        if self.tunes:
+            connection = transport.get_extra_info("socket")
+            if connection is not None:
+                tune(connection)
+        ours = transport.get_extra_info("sockname")
+        if ours not in self._addresses:  # one of a few: our own
+            self._addresses[ours] = address_of(ours)
+        return Peers(
+            address_of(transport.get_extra_info("peername")),
+            self._addresses[ours],
+            transport.get_extra_info("ssl_object") is not None,
+        )
+
 
 class Entrance(asyncio.Protocol):
     """One TCP connection until its first request is known."""
+
+    __slots__ = ("_gate", "_http", "_station", "_transport")
 
     def __init__(self, station: Station, http: HTTP) -> None:
         self._station = station
@@ -107,33 +129,24 @@ class Entrance(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         station = self._station
         station.open.add(self)
-        station.ticker.watch(self, station.loop.time() + station.limits.head_timeout)
+        station.ticker.watch(self, station.clock() + station.limits.head_timeout)
 
     def data_received(self, data: bytes) -> None:
         """Collect the head, and hand the connection over to whom it is for."""
-        transport = self._transport
-        assert transport is not None
-        match self._gate.receive(data):
-            case Upgrade(head, rest):
-                self._leave()
-                protocol = WebSocketProtocol(self._station)
-                transport.set_protocol(protocol)
-                protocol.connection_made(transport)
-                protocol.open(head, rest)
-            case Plain(data):
-                self._leave()
-                other = self._http()
-                transport.set_protocol(other)
-                other.connection_made(transport)
-                other.data_received(data)
-            case Refusal() as refusal:
-                self._leave()
-                protocol = WebSocketProtocol(self._station)
-                transport.set_protocol(protocol)
-                protocol.connection_made(transport)
-                protocol.refuse(refusal)
-            case None:
-                pass
+        transport, verdict = self._transport, self._gate.receive(data)
+        if verdict is None or transport is None:
+            return
+        self._leave()
+        if isinstance(verdict, Plain):
+            other = self._http()
+            transport.set_protocol(other)
+            other.connection_made(transport)
+            other.data_received(verdict.data)
+            return
+        protocol = WebSocketProtocol(self._station)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.decide(verdict)
 
     def eof_received(self) -> None:
         """Have half a request: nobody waits for the rest."""
@@ -156,14 +169,25 @@ class Entrance(asyncio.Protocol):
         self._station.ticker.forget(self)
 
 
-class WebSocketProtocol(asyncio.Protocol):
+class WebSocketProtocol(Carrier, asyncio.Protocol):
     """One WebSocket from its handshake on, as a protocol of asyncio's."""
 
-    def __init__(self, station: Station) -> None:
+    __slots__ = ("_dirty", "_gate", "_half_closed", "_held", "_station", "_transport", "blocked")
+
+    _transport: asyncio.Transport
+
+    def __init__(self, station: Station, gate: Gate | None = None) -> None:
+        super().__init__(station)
         self._station = station
-        self._transport: asyncio.Transport | None = None
-        self._gate: Gate | None = Gate(station.limits)
-        self.carrier: LoopCarrier | None = None
+        self._gate = gate
+        """What collects the head, where it has not come yet."""
+        self._dirty = False
+        self._held = False
+        self._half_closed = False
+        self.blocked = False
+        """Whether the transport holds as much as it may."""
+
+    # ------------------------------------------------------------------ the loop's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -173,163 +197,77 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes: of the handshake first, then of the connection."""
-        if self.carrier is not None:
-            self.carrier.receive(data)
-        elif self._gate is not None:
-            match self._gate.receive(data):
-                case Upgrade(head, rest):
-                    self.open(head, rest)
-                case Refusal() as refusal:
-                    self.refuse(refusal)
-                case Plain():
-                    self.refuse(Refusal(400, "not a WebSocket handshake"))
-                case None:
-                    pass
-
-    def open(self, head: Head, rest: bytes) -> None:
-        """Take a handshake, and start the connection's actor if it is sound."""
-        station, transport = self._station, self._transport
-        assert transport is not None
-        self._gate = None
-        scope = scope_of(head, station, transport)
-        if isinstance(scope, Refusal):
-            self.refuse(scope)
-            return
-        self.carrier = LoopCarrier(self, head, station, transport)
-        try:
-            receiver = station.app.connect(scope, self.carrier)
-        except BaseException:  # SystemExit too: no peer may end the server
-            logger.exception("the application failed on the handshake of %r", scope["path"])
-            self.carrier = None
-            self.refuse(Refusal(500, "Internal Server Error"))
-            return
-        self.carrier.begin(receiver, rest)
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer with a refusal; the connection ends once the peer has read it, or soon."""
-        assert self._transport is not None
-        head = Head("GET", b"/", "1.1", [])
-        self._gate, self.carrier = None, LoopCarrier(self, head, self._station, self._transport)
-        self.carrier.refuse(refusal)
+        if self._gate is None:
+            self.receive(data)
+        elif (verdict := self._gate.receive(data)) is not None:
+            self.decide(verdict)
 
     def eof_received(self) -> bool:
-        """Take the end of the peer's bytes; what we have to say still goes out."""
-        return self.carrier is not None and self.carrier.peer_ended()
-
-    def pause_writing(self) -> None:
-        """Have as much on the way as may be: the rest stays in the outbox."""
-        if self.carrier is not None:
-            self.carrier.blocked = True
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        if self.carrier is not None:
-            self.carrier.unblock()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        self._station.open.discard(self)
-        if self.carrier is not None:
-            self.carrier.lost()
-
-    def shutdown(self) -> None:
-        """Close with 1012; uvicorn calls this when it stops, and the application has not."""
-        if self.carrier is not None:
-            self.carrier.close(1012)
-        elif self._transport is not None:
-            self._transport.abort()
-
-    def abort(self) -> None:
-        """Drop it."""
-        if self._transport is not None:
-            self._transport.abort()
-
-
-class LoopCarrier(Carrier):
-    """A WebSocket over an asyncio transport."""
-
-    __slots__ = (
-        "_default_headers",
-        "_dirty",
-        "_flusher",
-        "_half_closed",
-        "_held",
-        "_loop",
-        "_transport",
-        "blocked",
-    )
-
-    def __init__(
-        self,
-        protocol: WebSocketProtocol,
-        head: Head,
-        station: Station,
-        transport: asyncio.Transport,
-    ) -> None:
-        super().__init__(head, station.limits, station.ticker, station.loop.time)
-        self._loop = station.loop
-        self._flusher = station.flusher
-        self._default_headers = station.default_headers
-        self._transport = transport
-        self._dirty = False
-        self._held = False
-        self._half_closed = False
-        self.blocked = False
-        """Whether the transport holds as much as it may."""
-
-    def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
-        """Answer the handshake with 101, and the server's own headers."""
-        super().accept(subprotocol, [*self._default_headers(), *headers])
-
-    def reject(self, status: int, headers: RawHeaders, body: bytes) -> None:
-        """Answer the handshake with an HTTP response, and the server's own headers."""
-        super().reject(status, [*self._default_headers(), *headers], body)
-
-    def begin(self, receiver: Receiver, early: bytes) -> None:
-        """Carry the connection; `early` came together with the handshake."""
-        self.connection.receiver = receiver
-        if early:
-            self.receive(early)
-        self._ticker.watch(self, self.connection.deadline)
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer with a refusal, without an actor."""
-        self.begin(Nobody(), b"")
-        self.connection.reject(refusal.response(), self._loop.time())
-        self.changed()
-
-    def receive(self, data: bytes) -> None:
-        """Take bytes of the peer."""
-        connection = self.connection
-        connection.receive(data, self._loop.time())
-        if connection.phase is not Phase.OPEN:
-            if connection.held:
-                self.hold()
-            self.changed()
-        elif connection.outbox.owes:
-            self.flush_soon()  # a pong
-
-    def peer_ended(self) -> bool:
         """Take the end of the peer's bytes, and tell whether there is still something to say."""
+        if self._gate is not None:
+            return False
         self.connection.ended()
         self.changed()
         return not self.connection.finished
 
-    def lost(self) -> None:
-        """Take the end of the connection."""
+    def pause_writing(self) -> None:
+        """Have as much on the way as may be: the rest stays in the outbox."""
+        self.blocked = True
+
+    def resume_writing(self) -> None:
+        """Go on: the transport has room again."""
+        self.blocked = False
+        self.connection.outbox.written()
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._station.open.discard(self)
         self.connection.lost()
-        self._ticker.forget(self)
-        self._senders.wake_all()
+        self._station.ticker.forget(self)
+        self.free()
+
+    def shutdown(self) -> None:
+        """Close with 1012; uvicorn calls this when it stops, and the application has not."""
+        if self._gate is not None:
+            self._transport.abort()
+        else:
+            self.close(1012)
+
+    # ------------------------------------------------------------------ the handshake
+
+    def decide(self, verdict: Verdict) -> None:
+        """Take a handshake, and start the connection's actor if it is sound."""
+        self._gate = None
+        if isinstance(verdict, Upgrade):
+            station = self._station
+            peers = station.peers_of(self._transport)
+            handshake = examine(verdict.head, peers, station.state, station.root_path)
+            if not isinstance(handshake, Refusal):
+                station.adapt(handshake)
+            self.open(station.app, handshake, verdict)
+        elif isinstance(verdict, Plain):
+            self.refuse(Refusal(400, "not a WebSocket handshake"))
+        else:
+            self.refuse(verdict)
+
+    def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
+        """Answer the handshake with 101, and the server's own headers."""
+        super().accept(subprotocol, [*self._station.default_headers(), *headers])
+
+    def reject(self, status: int, headers: RawHeaders, body: bytes) -> None:
+        """Answer the handshake with an HTTP response, and the server's own headers."""
+        super().reject(status, [*self._station.default_headers(), *headers], body)
 
     # ------------------------------------------------------------------ writing
 
     def flush_soon(self) -> None:
         """Write what the outbox holds, two turns from now."""
         if self._dirty:
-            self._flusher.pace.more()
+            self._station.flusher.pace.more()
         elif not self.blocked:
             self._dirty = True
-            self._flusher.add(self)
+            self._station.flusher.add(self)
 
     def flush(self) -> None:
         """Write what the outbox holds, as far as the transport takes it."""
@@ -347,12 +285,6 @@ class LoopCarrier(Carrier):
         if connection.phase is not Phase.OPEN and connection.finished:
             self.finish()
 
-    def unblock(self) -> None:
-        """Go on writing: the transport has room again."""
-        self.blocked = False
-        self.connection.outbox.written()
-        self.flush()
-
     def finish(self) -> None:
         """Close the transport, or half of it while the peer may still be sending."""
         connection, transport = self.connection, self._transport
@@ -366,6 +298,10 @@ class LoopCarrier(Carrier):
             self._half_closed = True
             transport.write_eof()
 
+    def drop(self) -> None:
+        """Drop it: its server stops, and the peer does not read."""
+        self._transport.abort()
+
     # ------------------------------------------------------------------ reading
 
     def hold(self) -> None:
@@ -378,25 +314,9 @@ class LoopCarrier(Carrier):
         """Take bytes again; those that wait are parsed in a turn of their own."""
         if self._held:
             self._held = False
-            self._loop.call_soon(self._go_on)
+            self._station.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         if not self._held and not self._transport.is_closing():
             self._transport.resume_reading()
             self.receive(b"")
-
-
-def scope_of(head: Head, station: Station, transport: asyncio.Transport) -> Scope | Refusal:
-    """Give the scope of a sound handshake, or the answer to another one."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        tune(connection)
-    peers = Peers(
-        address_of(transport.get_extra_info("peername")),
-        address_of(transport.get_extra_info("sockname")),
-        isinstance(transport.get_extra_info("ssl_object"), tls.SSLObject),
-    )
-    scope = examine(head, peers, station.state, station.root_path)
-    if not isinstance(scope, Refusal):
-        station.adapt(scope)
-    return scope

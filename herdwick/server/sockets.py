@@ -140,6 +140,12 @@ def tune(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
+def tune_all(listening: Sequence[socket.socket]) -> None:
+    """Tune what sockets will accept: connections inherit it from them."""
+    for each in listening:
+        tune(each)
+
+
 def forget_unsent(connection: socket.socket) -> None:
     """Have the socket reset when it is closed, rather than linger in the kernel."""
     try:

@@ -7,13 +7,11 @@ import anyio
 from anyio.abc import ByteStream
 
 from herdwick.actors import Receiver
-from herdwick.runtime import Clock, Once, Waiter
-from herdwick.websocket import Limits
+from herdwick.runtime import Once, Waiter
 
-from .carrier import Carrier
+from .carrier import Carrier, Site
 from .connection import Phase
-from .scope import Head
-from .ticker import Watches
+from .head import Head
 
 LOST: Final = (
     anyio.EndOfStream,
@@ -35,10 +33,8 @@ class StreamTransport(Carrier):
     then are kept.
     """
 
-    def __init__(
-        self, stream: ByteStream, head: Head, limits: Limits, ticker: Watches, clock: Clock
-    ) -> None:
-        super().__init__(head, limits, ticker, clock)
+    def __init__(self, stream: ByteStream, site: Site, head: Head) -> None:
+        super().__init__(site, head)
         self._stream = stream
         self._scope = anyio.CancelScope()
         self._writer = Waiter()
@@ -85,12 +81,12 @@ class StreamTransport(Carrier):
         finally:
             self.connection.lost()
             self.changed()
-            self._ticker.forget(self)
+            self._site.ticker.forget(self)
         return in_order or bool(self._peer_left)
 
     async def _read(self, early: bytes) -> None:
         if early:
-            self.connection.receive(early, self._clock())
+            self.connection.receive(early, self._site.clock())
         try:
             while self.connection.phase is not Phase.OVER:
                 await self._read_once()
@@ -108,7 +104,7 @@ class StreamTransport(Carrier):
             await self._reader.wait()
         else:
             data = await self._stream.receive(RECEIVE_BYTES)
-        self.connection.receive(data, self._clock())
+        self.connection.receive(data, self._site.clock())
         self.changed()
 
     async def _write(self) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import socket
 import ssl as tls
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -24,11 +24,11 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from herdwick.websocket import Scope
-
+from .gate import Gate
 from .hosting import hosted
 from .protocols import Entrance, Station, WebSocketProtocol
-from .sockets import base_url, close_all
+from .scope import Handshake
+from .sockets import base_url, close_all, tune_all
 from .visit import Served
 
 logger: Final = logging.getLogger("herdwick.server")
@@ -73,7 +73,7 @@ def websocket(
     station = station_of(config, server_state, app_state)
     if station is None:
         return WebSocketsSansIOProtocol(config, server_state, app_state)
-    return WebSocketProtocol(station)
+    return WebSocketProtocol(station, Gate(station.limits))
 
 
 def station_of(
@@ -83,28 +83,43 @@ def station_of(
     station: Station | None = app_state.get(STATION)
     app = app_state.get(APPLICATION)
     if station is None and app is not None:
-        station = app_state[STATION] = Station(
-            app,
-            asyncio.get_running_loop(),
-            {name: value for name, value in app_state.items() if name != APPLICATION},
-            config.root_path,
-            _adapter(config),
-            lambda: server_state.default_headers,
-            cast("set[Any]", server_state.connections),
-        )
+        state = {name: value for name, value in app_state.items() if name != APPLICATION}
+        station = app_state[STATION] = make_station(app, config, server_state, state)
     return station
 
 
-def _adapter(config: uvicorn.Config) -> Callable[[Scope], None]:
-    """Give what corrects a scope by the headers of trusted proxies, as uvicorn itself does it."""
+def make_station(
+    app: Served,
+    config: uvicorn.Config,
+    server_state: ServerState,
+    state: MutableMapping[str, object],
+    *,
+    tunes: bool = True,
+) -> Station:
+    """Make what the connections of a server share, by how uvicorn is configured."""
+    return Station(
+        app,
+        asyncio.get_running_loop(),
+        state,
+        config.root_path,
+        _adapter(config),
+        lambda: server_state.default_headers,
+        cast("set[Any]", server_state.connections),
+        tunes,
+    )
+
+
+def _adapter(config: uvicorn.Config) -> Callable[[Handshake], None]:
+    """Give what corrects a handshake by the headers of trusted proxies, as uvicorn does it."""
     if not config.proxy_headers:
-        return lambda scope: None
+        return lambda handshake: None
     middleware = ProxyHeadersMiddleware(_nothing, trusted_hosts=config.forwarded_allow_ips)
 
-    def adapt(scope: Scope) -> None:
-        running = middleware(cast(Any, scope), cast(Any, None), cast(Any, None))
-        with suppress(StopIteration):
-            running.send(None)  # it changes the scope, and waits for nothing
+    def adapt(handshake: Handshake) -> None:
+        if any(name.startswith(b"x-forwarded-") for name, _ in handshake.raw_headers):
+            running = middleware(cast(Any, handshake.scope), cast(Any, None), cast(Any, None))
+            with suppress(StopIteration):
+                running.send(None)  # it changes the scope, and waits for nothing
 
     return adapt
 
@@ -131,7 +146,9 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and tell so."""
-        self.lifespan.state[APPLICATION] = self._app
+        self.lifespan.state[STATION] = make_station(
+            self._app, self.config, self.server_state, {}, tunes=False
+        )
         await super().startup(sockets)
         self.ready.set()
 
@@ -154,7 +171,7 @@ class Server(uvicorn.Server):
         with anyio.move_on_after(limits.close_timeout):
             await self._websockets_closed()
         for websocket in self._websockets():
-            websocket.abort()  # the peer does not read
+            websocket.drop()  # the peer does not read
         self.should_exit = True
 
     async def _websockets_closed(self) -> None:
@@ -182,6 +199,7 @@ async def serve_by_uvicorn(
     """
     try:
         url = base_url(sockets[0], secure=ssl is not None)
+        tune_all(sockets)
         async with app.running(), hosted(Server(app, sockets, _config(app, ssl))):
             yield url
     finally:

@@ -14,12 +14,13 @@ from anyio.streams.tls import TLSStream
 
 from herdwick.actors import Receiver, Transport
 from herdwick.runtime import Clock
-from herdwick.websocket import ASGIReceive, ASGISend, Limits, Scope
+from herdwick.websocket import ASGIReceive, ASGISend, Limits, Request, Scope
 
 from .handshake import Refusal, asks_upgrade, find_refusal
+from .head import Head
 from .http import HTTPConnection
-from .scope import Head, InvalidTarget, Peers, websocket_scope
-from .sockets import forget_unsent, tune
+from .scope import Handshake, InvalidTarget, Peers
+from .sockets import forget_unsent
 from .streams import LOST, RECEIVE_BYTES, StreamTransport
 from .ticker import Ticker
 
@@ -38,7 +39,7 @@ class Served(Protocol):
         """Answer a plain HTTP request, as ASGI 3."""
         ...
 
-    def connect(self, scope: Scope, transport: Transport) -> Receiver:
+    def connect(self, request: Request, transport: Transport, /) -> Receiver:
         """Start the actor of a WebSocket whose handshake is sound; it accepts or rejects."""
         ...
 
@@ -60,6 +61,11 @@ class Service:
     clock: Clock
     ssl: tls.SSLContext | None = None
     state: MutableMapping[str, object] = field(default_factory=dict[str, object])
+
+    @property
+    def limits(self) -> Limits:
+        """What one peer may use."""
+        return self.app.limits
 
 
 class Visit:
@@ -86,7 +92,6 @@ class Visit:
     async def run(self) -> None:
         """Serve the connection until it ends; raises only what is a bug."""
         try:
-            tune(self._socket)
             stream: ByteStream = await SocketStream.from_socket(self._socket)
         except BaseException as error:
             self._socket.close()
@@ -124,23 +129,22 @@ class Visit:
         return not http.cut
 
     async def _upgrade(self, stream: ByteStream, http: HTTPConnection, head: Head) -> bool:
-        scope = examine(head, self._peers, self._service.state)
-        if isinstance(scope, Refusal):
-            await http.refuse(scope)
-            await linger(stream, self._limits.close_timeout)
-            return True
         service = self._service
-        transport = StreamTransport(stream, head, self._limits, service.ticker, service.clock)
-        try:
-            receiver = service.app.connect(scope, transport)
-        except BaseException:
-            logger.exception("the application failed on the handshake of %r", scope["path"])
-            transport.abort()
-            service.ticker.forget(transport)
-            await http.refuse(Refusal(500, "Internal Server Error"))
-            await linger(stream, self._limits.close_timeout)
-            return True
-        return await transport.run(receiver, http.unread())
+        handshake = examine(head, self._peers, service.state)
+        if not isinstance(handshake, Refusal):
+            transport = StreamTransport(stream, service, head)
+            try:
+                receiver = service.app.connect(handshake, transport)
+            except BaseException:  # SystemExit too: no peer may end the server
+                logger.exception("the application failed on the handshake of %r", handshake.path)
+                transport.abort()
+                service.ticker.forget(transport)
+                handshake = Refusal(500, "Internal Server Error")
+            else:
+                return await transport.run(receiver, http.unread())
+        await http.refuse(handshake)
+        await linger(stream, self._limits.close_timeout)
+        return True
 
     async def _close(self, stream: ByteStream, in_order: bool) -> None:
         # Shielded: cancellation comes at the end of the server, and the socket must go then too.
@@ -156,13 +160,13 @@ class Visit:
 
 def examine(
     head: Head, peers: Peers, state: MutableMapping[str, object], root_path: str = ""
-) -> Scope | Refusal:
-    """Give the scope of a sound handshake, or the answer to another one."""
+) -> Handshake | Refusal:
+    """Give a sound handshake, or the answer to another one."""
     try:
-        scope = websocket_scope(head, peers, root_path=root_path, state=state)
+        handshake = Handshake(head, peers, root_path=root_path, state=state)
     except InvalidTarget as error:
         return Refusal(400, str(error))
-    return find_refusal(head) or scope
+    return find_refusal(head) or handshake
 
 
 async def linger(stream: ByteStream, timeout: float) -> None:

@@ -16,6 +16,7 @@ from herdwick.actors import Connection, Data, RawHeaders
 from herdwick.websocket import (
     Application,
     Headers,
+    Request,
     Scope,
     UnexpectedMessage,
     WebSocketDisconnectError,
@@ -255,7 +256,7 @@ class TestClient:
         scope = self._scope("websocket", path, {**(headers or {}), **offered})
         scope["subprotocols"] = list(subprotocols)
         transport = MemoryTransport(self.app.limits.outbox_bytes)
-        connection = self.app.connect(scope, transport)
+        connection = self.app.connect(Request(scope), transport)
         socket = TestWebSocket(path, transport, connection, self._timeout)
         try:
             with anyio.fail_after(self._timeout):

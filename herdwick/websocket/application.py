@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, overload
@@ -18,8 +17,6 @@ from guardpost import AuthenticationStrategy, AuthorizationStrategy
 
 from herdwick.actors import (
     Authorize,
-    Behaviour,
-    Bounds,
     Connection,
     Disconnect,
     History,
@@ -34,15 +31,12 @@ from herdwick.actors import (
 )
 from herdwick.routing import ParamTypes, Prefix, Table, check_topic
 from herdwick.runtime import (
-    ActorStopped,
     Child,
     Dynamic,
     Event,
     Events,
     GaveUp,
     OnStuck,
-    Pool,
-    PoolSupervision,
     Ref,
     Supervisable,
     Supervisor,
@@ -56,15 +50,14 @@ from .dispatch import Dispatcher, ExceptionHandler
 from .errors import NotRunning
 from .files import StaticFiles
 from .http import HTTPError
-from .identity import Identity
 from .limits import Limits
 from .middleware import Middleware
 from .origin import OriginPolicy
 from .request import Request
 from .rooms import Rooms
-from .routes import WEBSOCKET, Endpoint, Routes, SocketOptions, check_async
+from .routes import Endpoint, Routes, check_async
+from .sockets import Sockets
 from .users import Users
-from .websocket import WebSocket
 
 P = ParamSpec("P")
 H = TypeVar("H", bound=Handler)
@@ -109,7 +102,6 @@ class Application(Routes):
         if not 0 <= drain_window < float("inf"):
             raise ValueError(f"drain_window is {drain_window:g}; it must be 0 seconds or more")
         self.limits = limits or Limits()
-        self.debug = debug
         self.services = rodi.Container()
         """What handlers may ask for by its type; register it before the routes that do."""
         self.events = Events()
@@ -125,23 +117,13 @@ class Application(Routes):
         self._rooms = Rooms(self.param_types)
         self._drain_window = drain_window
         self._dispatcher = Dispatcher(table, policy, self.users)
-        self._bounds = Bounds(
-            inbox_messages=self.limits.inbox_messages,
-            inbox_bytes=self.limits.inbox_bytes,
-            pause_timeout=self.limits.pause_timeout,
-            send_timeout=self.limits.send_timeout,
-        )
+        self._sockets = Sockets(self._dispatcher, self._rooms, self.limits, debug=debug)
         self._lifespans: list[Lifespan] = []
         self._actors = Supervisor("services")
-        self._connections = Pool("connections")
         self._new_system = partial(
             System, events=self.events, stop_timeout=stop_timeout, on_stuck=on_stuck
         )
         self._system: System | None = None
-        self._draining = False
-        self._gave_up = False
-        self._start_missing = True
-        """Nobody has started it yet, and no line in the log has said so."""
 
     # ------------------------------------------------------------------ registration
 
@@ -335,17 +317,17 @@ class Application(Routes):
         """
         if self._system is not None:
             raise RuntimeError("the application runs already; one loop at a time")
-        self._start_missing = False
+        self._sockets.start_missing = False
         self._dispatcher.guard.check(self.handlers)
         realtime = self._rooms.open()
-        branches = (self._actors, realtime.branch, realtime.announcer, self._connections)
+        branches = (self._actors, realtime.branch, realtime.announcer, self._sockets.pool)
         system = self._new_system(Supervisor("root", *branches))
         realtime.serve(system)
         async with AsyncExitStack() as stack:
             for lifespan in self._lifespans:
                 await stack.enter_async_context(asynccontextmanager(lifespan)())
-            self._draining = self._gave_up = False
             self._system = system
+            self._sockets.open(system)
             stack.callback(self._stopped)
             await stack.enter_async_context(system)
             stack.callback(self.events.subscribe(self._watch))
@@ -354,13 +336,12 @@ class Application(Routes):
     @property
     def ready(self) -> bool:
         """Whether it runs and takes new connections."""
-        return self._system is not None and self._system.running and not self._draining
+        return self._sockets.ready
 
     @property
     def connections(self) -> int:
         """How many WebSockets are open."""
-        pool = self._pool()
-        return 0 if pool is None else len(pool)
+        return len(self._sockets)
 
     @property
     def system(self) -> System:
@@ -432,10 +413,7 @@ class Application(Routes):
         replies under way are awaited. Handshakes are answered with 503 from here on, and `ready`
         is false. Our own servers call it at a signal; under another one the host does.
         """
-        self._draining = True
-        pool = self._pool()
-        if pool is not None:
-            await pool.stop_children(self._drain_window if window is None else window)
+        await self._sockets.drain(self._drain_window if window is None else window)
 
     async def broadcast(
         self,
@@ -509,53 +487,12 @@ class Application(Routes):
             case other:
                 raise ValueError(f"the application does not speak ASGI {other!r}")
 
-    def connect(self, scope: Scope, transport: Transport) -> Connection:
+    def connect(self, request: Request, transport: Transport) -> Connection:
         """Take over a handshake: spawn its connection's actor, in the caller's turn.
 
         An application that does not run, or that drains, refuses it with 503.
         """
-        request = Request(scope)
-        match = self._dispatcher.resolve(request, WEBSOCKET)
-        socket = (match.endpoint.socket if match else None) or SocketOptions()
-        behaviour = Behaviour(
-            handle=partial(self._dispatcher.serve, request, match),
-            encode=socket.codec.encode_payload,
-            stop_code=self._stop_code,
-            cancel_on_disconnect=socket.cancel_on_disconnect,
-            debug=self.debug,
-        )
-        connection = Connection(transport, behaviour, self._bounds)
-        request.websocket = WebSocket(
-            request,
-            connection,
-            socket.codec,
-            socket.on_invalid,
-            rooms=self._rooms,
-            topics=socket.topics or self.limits.topics,
-            admit=partial(self._admit, request),
-        )
-        self._spawn(connection)
-        return connection
-
-    async def _admit(self, request: Request, token: str) -> Identity:
-        identity = await self._dispatcher.refresh(request, token)
-        if request.websocket is not None:
-            request.identity = identity
-            self.users.enter(identity, request.websocket.connection)
-        return identity
-
-    def _spawn(self, connection: Connection) -> None:
-        try:
-            if not self.ready:
-                raise NotRunning
-            slot = self._running().spawn(self._connections, connection, context=copy_context())
-        except (NotRunning, ActorStopped) as error:
-            if self._start_missing:
-                self._start_missing = False  # once: strangers decide how often they come
-                logger.error("handshake refused with 503: %s", error)
-            connection.refuse()
-        else:
-            slot.gone.then(connection.refuse)
+        return self._sockets.connect(request, transport)
 
     async def _respond(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         request = Request(scope, receive, body_bytes=self.limits.body_bytes)
@@ -573,7 +510,7 @@ class Application(Routes):
             if started:
                 raise  # too late for an answer: the server drops the connection
             logger.exception("%s %s failed", request.method, request.path)
-            answer = HTTPError(500, repr(error) if self.debug else "").response()
+            answer = HTTPError(500, repr(error) if self._sockets.debug else "").response()
             await answer(scope, receive, send)
 
     async def _live(self, receive: ASGIReceive, send: ASGISend) -> None:
@@ -600,23 +537,15 @@ class Application(Routes):
             raise NotRunning
         return self._system
 
-    def _pool(self) -> PoolSupervision | None:
-        """Give the connections' supervisor; None before it starts, and when it has ended."""
-        try:
-            return self._running().pool(self._connections)
-        except (NotRunning, ActorStopped):
-            return None
-
     def _stopped(self) -> None:
         self._system = None
+        self._sockets.close()
         self._rooms.close()
 
     def _watch(self, event: Event) -> None:
         if isinstance(event, GaveUp) and event.path.count("/") == 1:
-            self._gave_up = True  # the root itself is next, and takes the connections with it
-
-    def _stop_code(self) -> int:
-        return 1011 if self._gave_up else 1012
+            # The root itself is next, and takes the connections with it.
+            self._sockets.stop_code = 1011
 
 
 def _presence(presence: bool | PresenceOptions) -> PresenceOptions | None:

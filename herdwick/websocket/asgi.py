@@ -13,6 +13,7 @@ from herdwick.runtime import Once, Waiter, Waiters
 
 from .asgi_types import ASGIEvent, ASGIReceive, ASGISend, Scope
 from .limits import Limits
+from .request import Request
 
 LONGEST_PAUSE: Final = 15.0
 """Seconds that reading may pause: servers do not read pongs meanwhile, and give a peer up after 20
@@ -23,7 +24,7 @@ async def drive(
     scope: Scope,
     receive: ASGIReceive,
     send: ASGISend,
-    connect: Callable[[Scope, ASGITransport], Connection],
+    connect: Callable[[Request, ASGITransport], Connection],
     limits: Limits,
 ) -> None:
     """Carry one connection from its handshake to its end.
@@ -35,7 +36,7 @@ async def drive(
     if (await receive())["type"] != "websocket.connect":
         return  # the client has left before it was asked in
     transport = ASGITransport(scope, limits.outbox_bytes)
-    connection = connect(scope, transport)
+    connection = connect(Request(scope), transport)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_write, transport, send, connection)

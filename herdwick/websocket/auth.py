@@ -57,6 +57,11 @@ class Guard:
         self.authorization: AuthorizationStrategy | None = None
         """Tells whether that is enough; None until it is used."""
 
+    @property
+    def configured(self) -> bool:
+        """Whether there is a strategy; without one, only handlers that ask for auth are refused."""
+        return self.authentication is not None or self.authorization is not None
+
     def use_authentication(self, services: rodi.Container) -> AuthenticationStrategy:
         """Return the authentication strategy; handlers given as classes come from `services`."""
         self.authentication = self.authentication or AuthenticationStrategy(container=services)

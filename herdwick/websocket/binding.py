@@ -56,23 +56,19 @@ class Binder:
                 403 where it is of another kind; 413 or 415 because of the body.
         """
         values: dict[str, object] = {}
+        services: list[tuple[str, FromServices]] = []
         for name, source in self.sources:
-            if isinstance(source, FromBody):
-                values[name] = await source.read(request)
-            elif not isinstance(source, FromServices):
-                values[name] = source(request)
-        self._add_services(values)
-        return {name: value for name, value in values.items() if value is not OMITTED}
-
-    def _add_services(self, values: dict[str, object]) -> None:
-        wanted = [
-            (name, source) for name, source in self.sources if isinstance(source, FromServices)
-        ]
-        if not wanted:
-            return
-        with ActivationScope(self.services.provider) as scope:
-            for name, source in wanted:
-                values[name] = scope.get(source.service)
+            if isinstance(source, FromServices):
+                services.append((name, source))
+                continue
+            value = await source.read(request) if isinstance(source, FromBody) else source(request)
+            if value is not OMITTED:
+                values[name] = value
+        if services:
+            with ActivationScope(self.services.provider) as scope:
+                for name, source in services:
+                    values[name] = scope.get(source.service)
+        return values
 
 
 def bind(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import ceil
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import unquote
@@ -59,7 +60,10 @@ class Dispatcher:
             Exception: What a handler raised and nobody handles; to be answered with 500.
         """
         try:
-            response = await self._answer(request, self.resolve(request, request.method))
+            try:
+                response = await self._answer(request, self.resolve(request, request.method))
+            except Exception as error:
+                response = await self._rescue(request, error)
         except Exception as error:
             refusal = refusal_of(error, request)
             if refusal is None:
@@ -72,11 +76,17 @@ class Dispatcher:
     ) -> None:
         """Run the handler of a WebSocket: the body of its connection's actor.
 
+        The frames between here and the handler are few, for each connection that waits keeps them.
+
         Raises:
             Exception: What the handler raised and nobody handles: a crash of the connection.
         """
         try:
-            response = await self._checked(request, match)
+            self._check_origin(request)
+            try:
+                response = await self._answer(request, match)
+            except Exception as error:
+                response = await self._rescue(request, error)
         except Exception as error:
             waits = connection.phase is Phase.HANDSHAKE
             refusal = refusal_of(error, request) if waits else None
@@ -90,7 +100,7 @@ class Dispatcher:
             connection.reject(response.status, response.headers.raw(), body)
 
     async def refresh(self, request: Request, token: str) -> Identity:
-        """Let the client of an open WebSocket show a new token, and give whom it stands for.
+        """Let the client of an open WebSocket show a new token; from here on it counts.
 
         It is looked for where a handshake would have it: in `Authorization`, and in the
         subprotocols. It has to meet the rule of the handler, as the handshake had.
@@ -107,33 +117,43 @@ class Dispatcher:
             raise HTTPError(401, "the token is not valid")
         if request.identity is not None and key_of(request.identity) != key_of(renewed.identity):
             raise HTTPError(403, "the token is somebody else's")
+        if request.websocket is not None:
+            request.identity = renewed.identity
+            self.users.enter(renewed.identity, request.websocket.connection)
         return renewed.identity
 
-    async def _checked(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
-        refusal = self.origins.refusal(request.scheme, request.scope["headers"])
+    def _check_origin(self, request: Request) -> None:
+        refusal = self.origins.refusal(request.scheme, request.raw_headers)
         if refusal is not None:
             logger.info("handshake for %s refused: %s", request.path, refusal)
             raise HTTPError(403, refusal)
-        return await self._answer(request, match)
 
-    async def _answer(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
-        async def innermost(request: Request) -> Response | None:
-            return await self._call(request, match)
+    def _answer(
+        self, request: Request, match: Match[Endpoint] | None
+    ) -> Awaitable[Response | None]:
+        """Call the handler, with the middlewares around it."""
+        if not self.middlewares:
+            return self._call(request, match)
+        return chain(self.middlewares, partial(self._call, match=match))(request)
 
-        try:
-            return await chain(self.middlewares, innermost)(request)
-        except Exception as error:
-            handler = self._handler_of(error)
-            if handler is None:
-                raise
-            return await handler(request, error)
+    async def _rescue(self, request: Request, error: Exception) -> Response | None:
+        """Let the handler of an error answer it.
+
+        Raises:
+            Exception: The error itself, where nobody handles it.
+        """
+        handler = self._handler_of(error)
+        if handler is None:
+            raise error
+        return await handler(request, error)
 
     async def _call(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
         if match is None:
             return await self._elsewhere(request)
         request.route_values = match.values
         endpoint = match.endpoint
-        await self.guard.admit(request, endpoint.handler)
+        if self.guard.configured or endpoint.asks_auth:
+            await self.guard.admit(request, endpoint.handler)
         if request.websocket is not None and request.identity is not None:
             self.users.enter(request.identity, request.websocket.connection)
         arguments = await endpoint.binder(request)
@@ -196,7 +216,9 @@ def route_path(request: Request) -> str:
 
     Whole segments are cut off, and only if they are the root's: some hosts have done so already.
     """
-    root = cast(str, request.scope.get("root_path", "")).rstrip("/")
+    root = request.root_path.rstrip("/")
+    if not root:
+        return request.raw_path
     segments = request.raw_path.split("/")
     below = root.count("/") + 1
     if unquote("/".join(segments[:below])) != root:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from functools import cached_property
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, quote, unquote
+
+from herdwick.actors import RawHeaders
 
 from .asgi_types import ASGIReceive, Scope
 from .codec import decode_json
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .websocket import WebSocket
 
 T = TypeVar("T")
+
+NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 
 # What stands unencoded in a path: RFC 3986 section 3.3.
 _PATH_CHARACTERS = "/:@!$&'()*+,;=-._~"
@@ -72,14 +75,31 @@ class Request:
     `websocket`, which are set on the way to the handler.
     """
 
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_body",
+        "_cookies",
+        "_headers",
+        "_query",
+        "_raw_path",
+        "_receive",
+        "_scope",
+        "_streaming",
+        "body_bytes",
+        "identity",
+        "route_values",
+        "websocket",
+    )
+
     def __init__(
-        self, scope: Scope, receive: ASGIReceive | None = None, *, body_bytes: int = MIB
+        self, scope: Scope | None, receive: ASGIReceive | None = None, *, body_bytes: int = MIB
     ) -> None:
-        self.scope = scope
-        """The ASGI scope."""
+        self._scope = scope
+        """None where a derived class makes it when it is asked for."""
         self.body_bytes = body_bytes
         """The size up to which a body is taken; more is answered with 413."""
-        self.route_values: Mapping[str, object] = MappingProxyType({})
+        self.route_values: Mapping[str, object] = NO_VALUES
         """The values in the path, by name; empty where the route has none."""
         self.identity: Identity | None = None
         """Whom the request comes from; None unless an authentication handler has said so."""
@@ -88,6 +108,10 @@ class Request:
         self._receive = receive
         self._body: bytes | None = None
         self._streaming = False
+        self._raw_path: str | None = None
+        self._headers: Headers | None = None
+        self._query: Query | None = None
+        self._cookies: Mapping[str, str] | None = None
 
     def __repr__(self) -> str:
         # Without the query, which may hold a token.
@@ -95,10 +119,16 @@ class Request:
 
     def with_token(self, token: str) -> Request:
         """Give the same handshake as if it had come with this token, and no other."""
-        headers = [field for field in self.scope["headers"] if field[0].lower() != b"authorization"]
+        headers = [field for field in self.raw_headers if field[0].lower() != b"authorization"]
         headers.append((b"authorization", b"Bearer " + token.encode("latin-1", "replace")))
         scope = {**self.scope, "headers": headers, "subprotocols": [f"bearer.{token}"]}
         return Request(scope)
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope."""
+        assert self._scope is not None
+        return self._scope
 
     @property
     def method(self) -> str:
@@ -110,37 +140,60 @@ class Request:
         """The path, decoded once: compare `raw_path` where a `%2F` matters."""
         return cast(str, self.scope["path"])
 
-    @cached_property
+    @property
+    def root_path(self) -> str:
+        """The part of the path that the application stands below, "" if it is none."""
+        return cast(str, self.scope.get("root_path", ""))
+
+    @property
     def raw_path(self) -> str:
         """The path as it was sent, percent-encoded and without the query.
 
         Where it does not decode to `path` (something on the way has changed one of the two), it
         is made of `path`: both always mean the same.
         """
-        raw = cast("bytes | None", self.scope.get("raw_path"))
-        if raw is not None:
-            path = raw.partition(b"?")[0].decode("latin-1")
-            if unquote(path) == self.path:
-                return path
-        return quote(self.path, safe=_PATH_CHARACTERS)
+        if self._raw_path is None:
+            self._raw_path = _raw_path(self.scope)
+        return self._raw_path
 
-    @cached_property
+    @property
+    def raw_headers(self) -> RawHeaders:
+        """The header fields as they travel, with names in lower case."""
+        return cast("RawHeaders", self.scope["headers"])
+
+    @property
     def headers(self) -> Headers:
         """The header fields."""
-        return Headers(self.scope["headers"])
+        if self._headers is None:
+            self._headers = Headers(self.raw_headers)
+        return self._headers
 
-    @cached_property
+    @property
+    def query_string(self) -> bytes:
+        """The part of the URL behind the `?`, percent-encoded."""
+        return cast(bytes, self.scope.get("query_string", b""))
+
+    @property
     def query(self) -> Query:
         """The parameters of the URL."""
-        return Query(self.scope.get("query_string", b""))
+        if self._query is None:
+            self._query = Query(self.query_string)
+        return self._query
 
-    @cached_property
+    @property
     def cookies(self) -> Mapping[str, str]:
         """The cookies as they were sent, without quotes; the first of several with one name.
 
         Browsers send the one with the longest path first (RFC 6265 section 5.4).
         """
-        return MappingProxyType(dict(_cookies(self.headers.get_all("cookie"))))
+        if self._cookies is None:
+            self._cookies = MappingProxyType(dict(_cookies(self.headers.get_all("cookie"))))
+        return self._cookies
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """The subprotocols that a handshake offers, the one it likes best first."""
+        return list(self.scope.get("subprotocols", ()))
 
     @property
     def client_ip(self) -> str:
@@ -249,6 +302,15 @@ class Request:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the body is larger than {self.body_bytes} bytes",
             )
+
+
+def _raw_path(scope: Scope) -> str:
+    raw, path = cast("bytes | None", scope.get("raw_path")), cast(str, scope["path"])
+    if raw is not None:
+        text = raw.partition(b"?")[0].decode("latin-1")
+        if unquote(text) == path:
+            return text
+    return quote(path, safe=_PATH_CHARACTERS)
 
 
 def _cookies(fields: list[str]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar, get_args
+from functools import cached_property
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
 import rodi
 
@@ -14,9 +15,13 @@ from herdwick.routing import BadPath, Match, Pattern, Prefix, Table
 from .binding import Binder, Handler, bind, describe
 from .codec import Codec, CodecName
 from .http import HTTPError
-from .websocket import OnInvalid, WebSocket
+from .marks import auth_rule
+from .websocket import WebSocket
 
 F = TypeVar("F", bound=Handler)
+
+OnInvalid: TypeAlias = Literal["raise", "reply"]
+"""What `receive_as` does with a message that does not decode."""
 
 WEBSOCKET: Final = "WEBSOCKET"
 """What stands in for the method of a WebSocket's route."""
@@ -40,7 +45,7 @@ class SocketOptions:
             raise ValueError(f"topics is {self.topics}; it must be 1 or more")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """A handler with all that was found out about it at registration."""
 
@@ -48,6 +53,11 @@ class Endpoint:
     binder: Binder
     socket: SocketOptions | None = None
     """None for an HTTP handler."""
+
+    @cached_property
+    def asks_auth(self) -> bool:
+        """Whether `auth` stands on the handler; looked for at the first request, when all is."""
+        return auth_rule(self.handler) is not None
 
 
 class Routes:

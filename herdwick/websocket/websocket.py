@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Literal, Never, ParamSpec, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, cast, overload
 
 import anyio.lowlevel
 
@@ -24,7 +24,7 @@ from herdwick.actors import (
 from herdwick.protocol import SUBPROTOCOL
 from herdwick.runtime import Ref
 
-from .codec import Codec, decode_json, encode_json
+from .codec import decode_json, encode_json
 from .ends import is_end
 from .errors import (
     ConcurrentReceive,
@@ -36,7 +36,6 @@ from .errors import (
 from .headers import encode_field
 from .identity import Identity
 from .live import Live
-from .rooms import Rooms
 from .state import MessageMode, WebSocketState
 from .wires import PlainWire
 
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from .asgi_types import Scope
     from .headers import Headers
     from .request import Query, Request
+    from .sockets import Session
 
 P = ParamSpec("P")
 Q = TypeVar("Q")
@@ -51,9 +51,6 @@ T = TypeVar("T")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
-
-OnInvalid: TypeAlias = Literal["raise", "reply"]
-"""What `receive_as` does with a message that does not decode."""
 
 _STATES = {
     Phase.HANDSHAKE: WebSocketState.CONNECTING,
@@ -71,35 +68,17 @@ class WebSocket:
 
     __slots__ = (
         "__weakref__",
-        "_admit",
-        "_codec",
-        "_on_invalid",
-        "_rooms",
-        "_topics",
+        "_session",
         "connection",
         "request",
     )
 
-    def __init__(
-        self,
-        request: Request,
-        connection: Connection,
-        codec: Codec,
-        on_invalid: OnInvalid = "raise",
-        *,
-        rooms: Rooms,
-        topics: int,
-        admit: Callable[[str], Awaitable[Identity]],
-    ) -> None:
+    def __init__(self, request: Request, connection: Connection, session: Session) -> None:
         self.request = request
         """The handshake: the HTTP request that asked for the connection."""
         self.connection = connection
         """Its actor."""
-        self._codec = codec
-        self._on_invalid: OnInvalid = on_invalid
-        self._rooms = rooms
-        self._topics = topics
-        self._admit = admit
+        self._session = session
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.request.path!r} {self.state.name}>"
@@ -169,7 +148,7 @@ class WebSocket:
     @property
     def subprotocols(self) -> list[str]:
         """The subprotocols that the client offers, the one it likes best first."""
-        return list(self.request.scope.get("subprotocols", ()))
+        return self.request.subprotocols
 
     # ------------------------------------------------------------------ the handshake
 
@@ -242,7 +221,7 @@ class WebSocket:
         Raises:
             WebSocketDisconnectError: The connection is over, and every message was read.
         """
-        data = await self._next()
+        data = self._arrived(await self._receiving())
         kind = "text" if isinstance(data, str) else "bytes"
         return {"type": "websocket.receive", kind: data}
 
@@ -253,7 +232,7 @@ class WebSocket:
             UnexpectedMessage: It is binary; the connection survives.
             WebSocketDisconnectError: The connection is over, and every message was read.
         """
-        data = await self._next()
+        data = self._arrived(await self._receiving())
         if not isinstance(data, str):
             raise UnexpectedMessage("text", "binary")
         return data
@@ -265,7 +244,7 @@ class WebSocket:
             UnexpectedMessage: It is text; the connection survives.
             WebSocketDisconnectError: The connection is over, and every message was read.
         """
-        data = await self._next()
+        data = self._arrived(await self._receiving())
         if not isinstance(data, bytes):
             raise UnexpectedMessage("binary", "text")
         return data
@@ -317,13 +296,13 @@ class WebSocket:
             WebSocketDisconnectError: The connection is over, and every message was read.
         """
         while True:
-            data = await self._next()
+            data = self._arrived(await self._receiving())
             try:
-                return self._codec.decode(data, types)
+                return self._session.codec.decode(data, types)
             except InvalidMessage as error:
-                if self._on_invalid == "raise":
+                if not self._session.answers_invalid:
                     raise
-                await self._send(self._codec.encode(_error_reply(error)))
+                await self._send(self._session.codec.encode(_error_reply(error)))
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over, discarding what comes in; this receives too."""
@@ -409,7 +388,7 @@ class WebSocket:
         Raises:
             WebSocketDisconnectError: The connection is over, or the client reads too slowly.
         """
-        await self._send(self._codec.encode(message))
+        await self._send(self._session.codec.encode(message))
 
     # ------------------------------------------------------------------ rooms and topics
 
@@ -462,17 +441,17 @@ class WebSocket:
                     f"what a client has sent"
                 )
         else:
-            name, options = self._rooms.name_of(what, args, kwargs), {}
+            name, options = self._session.rooms.name_of(what, args, kwargs), {}
         self._check_open()
         params = cast("Mapping[str, object] | None", options.get("params"))
-        return self._rooms.joined(
+        return self._session.rooms.joined(
             name,
             self.connection,
-            PlainWire(self._codec),
+            PlainWire(self._session.codec),
             self.identity,
             params=dict(self.query) if params is None else params,
             since=options.get("since"),
-            most=self._topics,
+            most=self._session.topics,
         )
 
     async def serve_rooms(self, *only: str | type[Room[Any]]) -> None:
@@ -485,13 +464,13 @@ class WebSocket:
         Raises:
             ValueError: `only` names something that is not declared.
         """
-        patterns = self._rooms.patterns_of(only)
+        patterns = self._session.rooms.patterns_of(only)
         if self.connection.phase is Phase.HANDSHAKE:
             if SUBPROTOCOL not in self.subprotocols:
                 await self.reject(400, body=f"offer the subprotocol {SUBPROTOCOL}")
                 return
             await self.accept(subprotocol=SUBPROTOCOL)
-        await Live(self, self._rooms, most=self._topics, only=patterns).run()
+        await Live(self, self._session.rooms, most=self._session.topics, only=patterns).run()
 
     async def refresh(self, token: str) -> Identity:
         """Let the client show a new token on the open connection, before the old one expires.
@@ -502,7 +481,7 @@ class WebSocket:
         Raises:
             HTTPError: 401 or 403: it is not valid, not enough, or somebody else's; nothing changes.
         """
-        return await self._admit(token)
+        return await self._session.refresh(token)
 
     # ------------------------------------------------------------------ background work
 
@@ -528,15 +507,21 @@ class WebSocket:
 
     # ------------------------------------------------------------------ inside
 
-    async def _next(self) -> Data:
+    def _receiving(self) -> Awaitable[Data | None]:
+        """Receive, in the frame of the caller: one more is 0.2 KiB of each that waits."""
         if self.connection.phase is Phase.HANDSHAKE:
             raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
         if self.connection.receiving:
             raise ConcurrentReceive
-        data = await self.connection.receive()
+        return self.connection.receive()
+
+    def _arrived(self, data: Data | None) -> Data:
         if data is None:
             raise self._disconnected()
         return data
+
+    async def _next(self) -> Data:
+        return self._arrived(await self._receiving())
 
     async def _send(self, data: Data) -> None:
         if self.connection.phase is Phase.HANDSHAKE:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from herdwick.actors import Behaviour, Bounds, Connection, Data, RawHeaders, Shared
+from herdwick.actors import Bounds, Connection, Data, RawHeaders, Shared
 from herdwick.runtime import Once, Pool, Slot, Supervisor, System
 from tests.runtime.samples import Events
 
@@ -67,6 +67,17 @@ def to_text(payload: object) -> Data:
 
 
 @dataclass
+class Plain:
+    """What the owner of a connection decides, said outright."""
+
+    handle: Handler
+    encode: Callable[[object], Data] = to_text
+    stop_code: int = 1012
+    cancel_on_disconnect: bool = False
+    debug: bool = False
+
+
+@dataclass
 class Line:
     """One connection that runs, with both of its ends in the hands of the test."""
 
@@ -98,7 +109,7 @@ async def connected(
 ) -> AsyncGenerator[Line]:
     """Run a handler on a connection of its own, which has no time to stop."""
     pool = Pool("connections")
-    behaviour = Behaviour(
+    behaviour = Plain(
         handle=handle, encode=to_text, debug=debug, cancel_on_disconnect=cancel_on_disconnect
     )
     async with System(Supervisor("root", pool)) as system:

@@ -8,9 +8,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from herdwick.actors import Behaviour, Close, Connection, Data, Ending, Phase, Send
+from herdwick.actors import Close, Connection, Data, Ending, Phase, Send
 from herdwick.runtime import ActorStopped, ForeignCancellation, NotHandled
-from tests.actors.fakes import BOUNDS, FakeTransport, Line, bounded, connected, to_text
+from tests.actors.fakes import BOUNDS, FakeTransport, Line, Plain, bounded, connected
 from tests.runtime.samples import Door, settle, task_named
 
 
@@ -662,7 +662,7 @@ async def test_a_stop_before_the_handshake_was_answered_refuses_with_503(begun: 
 
 def test_a_connection_that_nobody_runs_refuses_with_503() -> None:
     transport = FakeTransport()
-    connection = Connection(transport, Behaviour(handle=wait, encode=to_text), BOUNDS)
+    connection = Connection(transport, Plain(wait), BOUNDS)
 
     connection.refuse()
 
@@ -708,7 +708,7 @@ async def test_connections_that_have_ended_are_freed_without_the_collector() -> 
 
 
 async def come_and_go(line: Line) -> "weakref.ref[Connection]":
-    connection = Connection(FakeTransport(), Behaviour(handle=listen, encode=to_text), BOUNDS)
+    connection = Connection(FakeTransport(), Plain(listen), BOUNDS)
     slot = line.system.spawn(line.pool, connection)
     await settle()
     connection.disconnected(1000, "")

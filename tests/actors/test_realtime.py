@@ -9,7 +9,6 @@ import anyio.lowlevel
 import pytest
 
 from herdwick.actors import (
-    Behaviour,
     CatchUp,
     Connection,
     History,
@@ -31,7 +30,7 @@ from herdwick.actors import (
 from herdwick.actors.realtime import Tidy
 from herdwick.runtime import Pool, Supervisor, System
 from herdwick.testing import VIRTUAL_BACKENDS, Backend, settle, virtual_backend
-from tests.actors.fakes import BOUNDS, FakeTransport, to_text
+from tests.actors.fakes import BOUNDS, FakeTransport, Plain
 from tests.actors.wire import TextWire
 
 
@@ -98,7 +97,7 @@ class Stage:
         self, topic: str, *, since: Position | None = None, most: int = 1000
     ) -> FakeTransport:
         transport = FakeTransport(most=most)
-        connection = Connection(transport, Behaviour(handle=stay, encode=to_text), BOUNDS)
+        connection = Connection(transport, Plain(stay), BOUNDS)
         self.system.spawn(self.pool, connection)
         await settle()
         wire = TextWire()

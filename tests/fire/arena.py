@@ -40,7 +40,7 @@ from herdwick.protocol import Publication as Frame
 from herdwick.protocol import encode
 from herdwick.runtime import Ask, AskError, Rejected, Slot, slot_of
 from herdwick.runtime.tree import children_of
-from herdwick.websocket import WebSocketDisconnectError
+from herdwick.websocket import Request, WebSocketDisconnectError
 
 from .lines import Line
 
@@ -261,7 +261,7 @@ class Stage:
             "extensions": {},
             "state": {},
         }
-        connection = self.app.connect(scope, line)
+        connection = self.app.connect(Request(scope), line)
         await line.answered.wait()
         assert line.status is None
         return connection, line

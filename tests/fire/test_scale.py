@@ -32,6 +32,7 @@ from herdwick.actors import (
 )
 from herdwick.runtime import Ask, Crashed, slot_of
 from herdwick.testing import crash, settle
+from herdwick.websocket import Request
 from tests.fire import ALL_SIZES
 
 from .lines import Line
@@ -117,7 +118,7 @@ class Site:
             "client": ("127.0.0.1", 1),
             "state": {},
         }
-        return self.app.connect(scope, line), line
+        return self.app.connect(Request(scope), line), line
 
 
 @pytest.mark.heavy

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from herdwick.actors import Data, Transport
-from herdwick.websocket import ASGIApp, ASGIReceive, ASGISend, Limits, Scope
+from herdwick.websocket import ASGIApp, ASGIReceive, ASGISend, Limits, Request, Scope
 
 
 @dataclass
@@ -83,8 +83,8 @@ class FakeApp:
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await self._http(scope, receive, send)
 
-    def connect(self, scope: Scope, transport: Transport) -> Conversation:
-        conversation = Conversation(scope, transport)
+    def connect(self, request: Request, transport: Transport, /) -> Conversation:
+        conversation = Conversation(request.scope, transport)
         self._on_connect(conversation)
         self.conversations.append(conversation)
         self.connected.set()

@@ -1,11 +1,10 @@
 """Tests of herdwick/server/gate.py."""
 
-import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herdwick.server.gate import Gate, Plain, Upgrade, parse_head
+from herdwick.server.gate import Gate, Plain, Upgrade
 from herdwick.server.handshake import Refusal
 from herdwick.websocket import Limits
 
@@ -77,23 +76,3 @@ def test_a_handshake_with_too_much_in_it_is_refused() -> None:
 
     assert isinstance(verdict, Refusal)
     assert verdict.status == 431
-
-
-NAMES = st.sampled_from([b"Host", b"upgrade", b"X-Y", b"Connection"])
-VALUES = st.binary(max_size=12).map(lambda data: bytes(0x20 + byte % 0x5F for byte in data))
-
-
-@given(st.lists(st.tuples(NAMES, VALUES.map(bytes.strip)), max_size=6))
-def test_it_reads_a_head_as_h11_does(fields: list[tuple[bytes, bytes]]) -> None:
-    fields = [(b"Host", b"fell"), *((n, v) for n, v in fields if n != b"Host")]
-    head = b"GET /x HTTP/1.1\r\n" + b"\r\n".join(b"%b:  %b " % field for field in fields)
-    oracle = h11.Connection(h11.SERVER)
-    oracle.receive_data(head + b"\r\n\r\n")
-    event = oracle.next_event()
-
-    parsed = parse_head(head)
-
-    assert isinstance(event, h11.Request)
-    assert parsed is not None
-    assert (parsed.method.encode(), parsed.target) == (event.method, event.target)
-    assert list(parsed.headers) == list(event.headers)

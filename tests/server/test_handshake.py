@@ -10,7 +10,7 @@ from herdwick.server.handshake import (
     build_rejection,
     find_refusal,
 )
-from herdwick.server.scope import Head
+from herdwick.server.head import Head
 from herdwick.websocket import InvalidHeader
 from tests.server.wire import KEY
 

@@ -75,7 +75,7 @@ async def echo(websocket: WebSocket) -> None:
 
 def status_of_handshake(app: Application) -> int:
     transport = MemoryTransport(1000)
-    app.connect(websocket_scope("/ws"), transport)
+    app.connect(Request(websocket_scope("/ws")), transport)
     assert isinstance(transport.answer, Refused)
     return transport.answer.status
 

@@ -1,0 +1,76 @@
+"""The head of an HTTP request, parsed (RFC 9112 sections 3 and 5)."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from herdwick.actors import RawHeaders
+
+# Possessive, so that no head makes them try twice.
+_REQUEST: Final = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++) ([\x21-\x7e\x80-\xff]++) HTTP/(1\.[01])\r\n"
+)
+_FIELD: Final = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)\r\n"
+)
+_FIELDS: Final = re.compile(rb"(?:%b)*+" % _FIELD.pattern)
+
+
+@dataclass(slots=True)
+class Head:
+    """The head of a request; names of headers are given in lower case, values without outer spaces.
+
+    The fields are kept as they came, and parsed when somebody asks: what is parsed takes five times
+    the memory, and few look at it after the handshake.
+    """
+
+    method: str
+    target: bytes
+    version: str
+    lines: bytes | RawHeaders
+    """The fields: as they came, sound and each with its line break; or parsed by somebody else."""
+
+    _headers: RawHeaders | None = field(init=False, default=None, repr=False, compare=False)
+    _values: dict[bytes, list[bytes]] | None = field(
+        init=False, default=None, repr=False, compare=False
+    )
+
+    @property
+    def headers(self) -> RawHeaders:
+        """The name and the value of each field, in order."""
+        if not isinstance(self.lines, bytes):
+            return self.lines
+        if self._headers is None:
+            found: list[tuple[bytes, bytes]] = _FIELD.findall(self.lines)
+            self._headers = [(name.lower(), value.rstrip(b" \t")) for name, value in found]
+        return self._headers
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Give the value of each field of this name, in order."""
+        if self._values is None:
+            self._values = {}
+            for each, value in self.headers:
+                self._values.setdefault(each, []).append(value)
+        return self._values.get(name, [])
+
+    def tokens(self, name: bytes) -> list[bytes]:
+        """Give the elements of a comma-separated header (RFC 9110 section 5.6.1)."""
+        elements = b",".join(self.all(name)).split(b",")
+        return [stripped for element in elements if (stripped := element.strip(b" \t"))]
+
+    def fold(self) -> None:
+        """Forget what was parsed; it is parsed again if somebody asks."""
+        self._headers = self._values = None
+
+
+def parse_head(data: bytes) -> Head | None:
+    """Read a head up to its empty line, which is left out; None for what is not sound."""
+    request = _REQUEST.match(data)
+    if request is None:
+        return None
+    lines = data[request.end() :]
+    if _FIELDS.fullmatch(lines) is None:
+        return None
+    version = "1.1" if request[3] == b"1.1" else "1.0"
+    method = "GET" if request[1] == b"GET" else request[1].decode()
+    return Head(method, request[2], version, lines)
