@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
-import anyio.lowlevel
 
 from herdwick.runtime import (
     NOPROC,
@@ -25,6 +24,7 @@ from herdwick.runtime import (
     Ref,
     Slot,
     Timer,
+    checkpoint,
 )
 
 from .closing import check_close_code, check_text, clip_reason
@@ -162,7 +162,7 @@ class Connection:
     )
 
     def __init__(self, transport: Transport, behaviour: Behaviour, bounds: Bounds) -> None:
-        self.name: str = token_hex(6)
+        self.name: str = os.urandom(6).hex()
         """Its own, among all connections."""
         self.path: str = self.name
         """Its place in the tree; its bare name until it has one."""
@@ -233,7 +233,7 @@ class Connection:
         crowded, self._crowded = self._crowded, False
         if crowded and sent is None:
             return await self.caught_up()
-        await anyio.lowlevel.checkpoint()
+        await checkpoint()
         return sent is None
 
     async def caught_up(self) -> bool:
@@ -255,10 +255,10 @@ class Connection:
             self._turns += 1
             if not self._turns % CHECKPOINT_EVERY:
                 # First, for it may be cancelled: no message is in hand yet.
-                await anyio.lowlevel.checkpoint()
+                await checkpoint()
             while (data := inbox.get()) is None:
                 if self.ending is not None:
-                    await anyio.lowlevel.checkpoint()
+                    await checkpoint()
                     return None
                 await inbox.reader.wait()
         finally:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import anyio.lowlevel
-
-from herdwick.runtime import Life, Policy
+from herdwick.runtime import Life, Policy, checkpoint
 
 if TYPE_CHECKING:
     from .topic import Topic
@@ -70,9 +68,9 @@ class PumpBody:
             elif member.seq < topic.seq:
                 member.hear(topic.after(member.seq))
             if not number % CHECKPOINT_EVERY:
-                await anyio.lowlevel.checkpoint()
+                await checkpoint()
         topic.offered(seq)
-        await anyio.lowlevel.checkpoint()
+        await checkpoint()
 
 
 def part_of_path(topic: str) -> str:

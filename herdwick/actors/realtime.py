@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar, cast
 
-import anyio.lowlevel
-
 from herdwick.runtime import (
     Actor,
     ActorStopped,
@@ -22,6 +20,7 @@ from herdwick.runtime import (
     Supervisor,
     System,
     Timers,
+    checkpoint,
     current_clock,
     on,
 )
@@ -202,7 +201,7 @@ class Realtime:
         """Publish on a topic, from anywhere."""
         if name not in self.topics and key is None and not self._keeps(name):
             Publication(payload).encode(self.default_wire)  # a mistake is told all the same
-            await anyio.lowlevel.checkpoint()
+            await checkpoint()
             return None
         return await self.topic(name).publish(payload, exclude=exclude, record=record, key=key)
 
@@ -325,7 +324,7 @@ class Registry(Actor[Look | Tidy]):
         """Drop what is too old, in turns: there may be a hundred thousand of them."""
         for number, _ in enumerate(self._realtime.tidying(), 1):
             if not number % CHECKPOINT_EVERY:
-                await anyio.lowlevel.checkpoint()
+                await checkpoint()
 
     async def on_stop(self, reason: Exit) -> None:
         """Let nobody wait for pumps that are not to come back."""
@@ -358,4 +357,4 @@ class Announcer(Actor[Look | Announce]):
         for number, topic in enumerate(self._realtime.take_changed(), 1):
             topic.announce()
             if not number % CHECKPOINT_EVERY:
-                await anyio.lowlevel.checkpoint()
+                await checkpoint()

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Never, cast
 
-import anyio.lowlevel
 import msgspec
 from typing_extensions import TypeVar
 
@@ -27,6 +26,7 @@ from herdwick.runtime import (
     Rejected,
     Signal,
     answered,
+    checkpoint,
     marked,
     marks_of,
     wants_value,
@@ -290,7 +290,7 @@ class RoomBody:
                 await self._handle_message()
             handled += 1
             if not handled % CHECKPOINT_EVERY:
-                await anyio.lowlevel.checkpoint()
+                await checkpoint()
 
     def stop(self) -> None:
         """Go no further than what is in hand; what is queued is drained, within the grace."""
@@ -331,7 +331,7 @@ class RoomBody:
                 if welcomes_back:
                     await room.on_reattach(member)
             if not number % CHECKPOINT_EVERY:
-                await anyio.lowlevel.checkpoint()
+                await checkpoint()
 
     # ------------------------------------------------------------------ its errands
 

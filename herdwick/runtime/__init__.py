@@ -18,7 +18,7 @@ General layout, from the bottom:
 
 from .actor import Actor, Context
 from .ask import LATER, Answer, Later, Place, Question, Reply, answered
-from .backend import Clock, Once, Waiter, Waiters, current_clock
+from .backend import Clock, Once, Waiter, Waiters, checkpoint, current_clock
 from .backoff import Backoff
 from .body import ActorBody
 from .child import Child
@@ -151,6 +151,7 @@ __all__ = [
     "Waiter",
     "Waiters",
     "answered",
+    "checkpoint",
     "current_clock",
     "marked",
     "marks_of",

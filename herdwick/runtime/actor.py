@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Never, cast
 
-import anyio.lowlevel
 from typing_extensions import TypeVar
 
 from .ask import Answer, Question, Reply, answered
+from .backend import checkpoint
 from .errors import ActorStopped, NoReply
 from .exit import NORMAL, Exit
 from .handlers import Handler, collect, wants_value
@@ -159,14 +159,14 @@ class Context(Generic[M]):
         life, mailbox = self._life, self._life.slot.mailbox
         self._turns += 1
         if not self._turns % CHECKPOINT_EVERY:
-            await anyio.lowlevel.checkpoint()
+            await checkpoint()
         while life.goes_on:
             if mailbox.empty:
                 await mailbox.wait()
                 continue
             if life.slot.take():
                 return cast(M, life.slot.message)
-        await anyio.lowlevel.checkpoint()  # for a function that goes on asking
+        await checkpoint()  # for a function that goes on asking
         raise ActorStopped(life.slot.path)
 
     def finish(self) -> None:

@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import anyio.lowlevel
-
 from .actor import CHECKPOINT_EVERY, Actor, Context
 from .ask import Question, answered
+from .backend import checkpoint
 from .errors import ActorStopped, NoReply, Rejected
 from .exit import SHUTDOWN, Exit
 from .handlers import Handler, wants_value
@@ -52,7 +51,7 @@ class ActorBody:
                 await self.handle(slot.message, slot.current)
             handled += 1
             if not handled % CHECKPOINT_EVERY:
-                await anyio.lowlevel.checkpoint()
+                await checkpoint()
 
     def stop(self) -> None:
         """Go no further than the message that is being handled."""

@@ -84,16 +84,25 @@ class Events:
     """
 
     def __init__(self) -> None:
-        self._subscribers: list[Callable[[Event], None]] = []
+        self._subscribers: list[tuple[Callable[[Event], None], type[Event] | None]] = []
+        self._all_wanted = False
+        """Whether somebody subscribes to more than one kind."""
 
-    def subscribe(self, call: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `call` with each event from now on; what this returns ends it."""
-        subscriber = partial(call)  # told apart from the same function subscribed once more
+    def subscribe(
+        self, call: Callable[[Event], None], only: type[Event] | None = None
+    ) -> Callable[[], None]:
+        """Call `call` with each event from now on, or those of one kind; what this returns ends it.
+
+        Where nobody wants the starts and the normal exits, they cost nothing.
+        """
+        subscriber = (partial(call), only)  # told apart from the same function subscribed once more
         self._subscribers.append(subscriber)
+        self._look_what_is_wanted()
 
         def end() -> None:
             if subscriber in self._subscribers:
                 self._subscribers.remove(subscriber)
+                self._look_what_is_wanted()
 
         return end
 
@@ -104,22 +113,28 @@ class Events:
 
     def started(self, path: str, incarnation: int) -> None:
         """Tell that an incarnation is ready."""
-        if self._subscribers:  # there are many of them, and mostly nobody listens
+        if self._all_wanted:  # there are many of them, and mostly nobody listens
             self._tell(Started(path, incarnation))
 
     def exited(
         self, path: str, incarnation: int, reason: Exit, error: BaseException | None
     ) -> None:
         """Tell that an incarnation has ended."""
-        if self._subscribers or reason.abnormal:
+        if self._all_wanted or reason.abnormal:
             self.emit(Exited(path, incarnation, reason, error))
 
     def _tell(self, event: Event) -> None:
-        for call in list(self._subscribers):
+        for call, only in list(self._subscribers):
+            if only is not None and not isinstance(event, only):
+                continue
             try:
                 call(event)
             except Exception:
                 logger.exception("a subscriber failed on %s", event)
+
+    def _look_what_is_wanted(self) -> None:
+        quiet = (GaveUp, Restarted, Stuck, DeadLetter)
+        self._all_wanted = any(only not in quiet for _, only in self._subscribers)
 
 
 def log(event: Event) -> None:

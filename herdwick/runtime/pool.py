@@ -243,12 +243,13 @@ class PoolSupervision:
             self._forget(slot)
 
     def _wants_back(self, life: Life, reason: Exit) -> bool:
+        if not wants_restart(life.slot.spec.terms.restart, reason):
+            return False
         begun = life.acknowledged or life.comeback is True
         ends = self._nursery is None or self._life.stopping is not None
         if not begun or life.dismissed or ends or self._failure is not None:
             return False
-        doomed = self._life.surroundings.doomed()
-        return not doomed and wants_restart(life.slot.spec.terms.restart, reason)
+        return not self._life.surroundings.doomed()
 
     def _failed_too_often(self, life: Life) -> bool:
         """Tell whether one more restart, now, is one too many."""

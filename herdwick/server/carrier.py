@@ -137,6 +137,11 @@ class Carrier:
         """End the stream: the connection is over, or has said all that it had to."""
         raise NotImplementedError
 
+    @property
+    def own_lines(self) -> bytes:
+        """The header lines that the server puts into each answer to a handshake."""
+        return b""
+
     # ------------------------------------------------------------------ the actor's side
 
     @property
@@ -151,7 +156,7 @@ class Carrier:
             InvalidHeader: A header or the subprotocol would break the response.
         """
         if self._head is not None:
-            response = build_acceptance(self._head, subprotocol, headers)
+            response = build_acceptance(self._head, subprotocol, headers, self.own_lines)
             self._answered()
             self.connection.accept(response, self._site.clock())
             self.changed()
@@ -163,7 +168,8 @@ class Carrier:
             InvalidHeader: A header would break the response.
         """
         self._answered()
-        self.connection.reject(build_rejection(status, headers, body), self._site.clock())
+        response = build_rejection(status, headers, body, self.own_lines)
+        self.connection.reject(response, self._site.clock())
         self.changed()
 
     def offer(self, data: Data) -> bool:

@@ -61,9 +61,6 @@ class Phase(Enum):
     """Nothing goes either way."""
 
 
-_DEAF: Final = frozenset({Phase.ENDING, Phase.OVER})
-
-
 class WebSocketConnection:
     """The server's side of one connection, from the accepted handshake to its end.
 
@@ -100,8 +97,9 @@ class WebSocketConnection:
         # own half first, since closing both would reset the connection under our last words.
         self.lingering = False
         self._keepalive = Keepalive(limits)
-        self._assembly = Assembly(limits)
-        self._buffer = bytearray()  # a torn frame, or what came while nothing was parsed
+        self._assembly: Assembly | None = None  # made for the first frame off the fast path
+        # A torn frame, or what came while nothing was parsed: a bytearray, once there is any.
+        self._buffer: bytes | bytearray = b""
         self._needed = 0  # bytes that the torn frame will have
         self._close_by: float | None = None
         self._control_budget = _CONTROL_BURST
@@ -132,11 +130,16 @@ class WebSocketConnection:
             return self._close_by
         return self._keepalive.deadline if self.phase is Phase.OPEN else None
 
+    @property
+    def _deaf(self) -> bool:
+        """Whether nothing is read any more."""
+        return self.phase is Phase.ENDING or self.phase is Phase.OVER
+
     # What the driver tells.
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes from the peer; b"" parses what came while nothing was parsed."""
-        if self.phase in _DEAF:
+        if self._deaf:
             return
         if data and not self._paused:
             self._keepalive.heard(now)
@@ -145,11 +148,11 @@ class WebSocketConnection:
             if len(self._buffer) < self._needed:
                 return
             data = bytes(self._buffer)
-            self._buffer.clear()
+            self._buffer = b""
         self._needed = 0
         at = self._parse(data, now)
-        if at < len(data) and self.phase not in _DEAF:
-            self._buffer += memoryview(data)[at:]
+        if at < len(data) and not self._deaf:
+            self._buffer = bytearray(memoryview(data)[at:])
 
     def lost(self) -> None:
         """Note that the connection is gone: on an error, after `abort`, and at last in any case."""
@@ -189,10 +192,6 @@ class WebSocketConnection:
         if self.phase is not Phase.OPEN:
             return False
         return self.outbox.put(build_data(data))
-
-    def share(self, message: Shared) -> bool:
-        """Append a message that others get too: the first one frames it for all."""
-        return self.phase is Phase.OPEN and self.outbox.put(message.frame or framed(message))
 
     def close(self, code: int, reason: str, now: float) -> None:
         """Start the closing handshake, after what the outbox holds.
@@ -257,15 +256,18 @@ class WebSocketConnection:
         header = parse_header(data, at)
         if header is None:
             return 0
+        assembly = self._assembly
         if header.opcode < CLOSE:
-            self._assembly.check(header)
+            if assembly is None:
+                assembly = self._assembly = Assembly(self._limits)
+            assembly.check(header)
         size = header.size + header.payload
         if len(data) - at < size:
             self._needed = size
             return 0
         payload = unmask(data, at + header.size - 4, header.payload)
-        if header.opcode < CLOSE:
-            message = self._assembly.add(header, payload)
+        if assembly is not None and header.opcode < CLOSE:
+            message = assembly.add(header, payload)
             self._steer()
             if message is not None and self.phase is Phase.OPEN:
                 self.receiver.deliver(message)
@@ -323,13 +325,13 @@ class WebSocketConnection:
         self._paused = False
         if self._close_by is None:
             self._close_by = now + self._limits.close_timeout
-        self._buffer.clear()
+        self._buffer = b""
         self._enter(Phase.ENDING)
 
     def _drop(self) -> None:
         self._paused = False
         self._close_by = None
-        self._buffer.clear()
+        self._buffer = b""
         self.outbox.clear()
         self._enter(Phase.OVER)
 
@@ -339,7 +341,8 @@ class WebSocketConnection:
 
     def _steer(self) -> None:
         self._flowing = not self._paused and self.phase in (Phase.OPEN, Phase.CLOSING)
-        fast = self.phase is Phase.OPEN and not self._assembly.pending
+        fragments = self._assembly is not None and self._assembly.pending
+        fast = self.phase is Phase.OPEN and not fragments
         self._fast_top = 0x80 + min(125, self._limits.message_bytes) if fast else _NEVER
 
     def _tell(self, code: int, reason: str) -> None:

@@ -4,10 +4,11 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
-import anyio.lowlevel
+import anyio
 import h11
 
 from herdwick.actors import RawHeaders
+from herdwick.runtime import checkpoint
 from herdwick.websocket import ASGIApp, Scope
 
 from .contain import contained
@@ -125,7 +126,7 @@ class Exchange:
                 return
             taken += (size := await self._connection.feed())
             self._gone = not size
-        await anyio.lowlevel.checkpoint()
+        await checkpoint()
 
     # Writing.
 

@@ -90,6 +90,10 @@ def _check(first: int, second: int) -> None:
         raise FrameError(PROTOCOL_ERROR, "fragmented control frame")
 
 
+_SHORT: Final = tuple(bytes((0x80 | TEXT, length)) for length in range(126))
+"""The headers of short text frames, by the length of their payload: as most messages are."""
+
+
 def unmask(buffer: bytes, at: int, length: int) -> bytes:
     """Take the payload whose mask stands at `at`, right before it."""
     return apply_mask(buffer[at + 4 : at + 4 + length], buffer[at : at + 4])
@@ -111,9 +115,10 @@ def build_data(data: Data) -> bytes:
     Raises:
         UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot carry.
     """
-    if isinstance(data, str):
-        return build(TEXT, data.encode())
-    return build(BINARY, data)
+    if isinstance(data, bytes):
+        return build(BINARY, data)
+    payload = data.encode()
+    return _SHORT[len(payload)] + payload if len(payload) < 126 else build(TEXT, payload)
 
 
 def build_close(code: int, reason: str = "") -> bytes:

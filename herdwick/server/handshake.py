@@ -20,6 +20,11 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 
+_ACCEPTANCE: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    b"upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: "
+)
+
 # Headers of an answer that say how its bytes travel, which is the server's to say.
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _OF_THE_101: Final = frozenset(
@@ -50,8 +55,7 @@ class Refusal:
 
 def asks_upgrade(head: Head) -> bool:
     """Tell whether a request wants a WebSocket, however badly it asks."""
-    asked = head.all(b"upgrade")
-    return asked == [b"websocket"] or b"websocket" in map(bytes.lower, head.tokens(b"upgrade"))
+    return b"websocket" in map(bytes.lower, head.tokens(b"upgrade"))
 
 
 def find_excess(head: Head, limits: Limits) -> Refusal | None:
@@ -90,15 +94,16 @@ def _find_problem(head: Head) -> str | None:
         return "the method has to be GET"
     if head.version != "1.1":
         return "the version has to be HTTP/1.1"
-    if len(head.all(b"host")) != 1:
+    fields = head.values
+    if len(fields.get(b"host", ())) != 1:
         return "there has to be one Host header"
-    if head.all(b"content-length") or head.all(b"transfer-encoding"):
+    if b"content-length" in fields or b"transfer-encoding" in fields:
         return "there must be no body"
     if not asks_upgrade(head):
         return "the Upgrade header has to name websocket"
     if b"upgrade" not in map(bytes.lower, head.tokens(b"connection")):
         return "the Connection header has to name Upgrade"
-    if not _is_key(head.all(b"sec-websocket-key")):
+    if not _is_key(fields.get(b"sec-websocket-key", [])):
         return "there has to be one Sec-WebSocket-Key of 16 bytes in base64"
     return None
 
@@ -115,28 +120,27 @@ def accept_key(key: bytes) -> bytes:
     return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def build_acceptance(head: Head, subprotocol: str | None, headers: RawHeaders) -> bytes:
-    """Build the 101 that opens the connection.
+def build_acceptance(
+    head: Head, subprotocol: str | None, headers: RawHeaders, own: bytes = b""
+) -> bytes:
+    """Build the 101 that opens the connection; `own` are the lines that each answer has.
 
     Raises:
         InvalidHeader: A header or the subprotocol would break the response.
     """
-    lines: list[tuple[bytes, bytes]] = [
-        (b"upgrade", b"websocket"),
-        (b"connection", b"Upgrade"),
-        (b"sec-websocket-accept", accept_key(head.all(b"sec-websocket-key")[0])),
-    ]
+    lines: list[tuple[bytes, bytes]] = []
     if subprotocol is not None:
         lines.append((b"sec-websocket-protocol", _checked_subprotocol(subprotocol)))
     for name, value in headers:
         if name.lower() in _OF_THE_101:
             raise InvalidHeader(name.decode(), "belongs to the handshake itself")
         lines.append((name, value))
-    return _build_head(101, lines)
+    key = accept_key(head.all(b"sec-websocket-key")[0])
+    return b"%b%b\r\n%b%b\r\n" % (_ACCEPTANCE, key, own, build_lines(lines))
 
 
-def build_rejection(status: int, headers: RawHeaders, body: bytes) -> bytes:
-    """Build a whole response after which the connection is closed.
+def build_rejection(status: int, headers: RawHeaders, body: bytes, own: bytes = b"") -> bytes:
+    """Build a whole response after which the connection is closed; `own` as above.
 
     Raises:
         ValueError: The status is not that of a final answer.
@@ -147,7 +151,8 @@ def build_rejection(status: int, headers: RawHeaders, body: bytes) -> bytes:
     lines = [field for field in headers if field[0].lower() not in _FRAMING]
     lines.append((b"content-length", str(len(body)).encode()))
     lines.append((b"connection", b"close"))
-    return _build_head(status, lines) + body
+    start = f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode()
+    return b"".join((start, own, build_lines(lines), b"\r\n", body))
 
 
 def reason_phrase(status: int) -> str:
@@ -165,12 +170,17 @@ def _checked_subprotocol(subprotocol: str) -> bytes:
     return encoded
 
 
-def _build_head(status: int, headers: RawHeaders) -> bytes:
-    lines = [f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode()]
+def build_lines(headers: RawHeaders) -> bytes:
+    """Build the lines of header fields.
+
+    Raises:
+        InvalidHeader: One would break out of its line.
+    """
+    lines: list[bytes] = []
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise InvalidHeader(name.decode("latin-1"), "has a name that is not a token")
         if not _VALUE.fullmatch(value):
             raise InvalidHeader(name.decode(), "holds control characters in its value")
         lines.append(b"%b: %b\r\n" % (name, value))
-    return b"".join(lines) + b"\r\n"
+    return b"".join(lines)

@@ -45,17 +45,22 @@ class Head:
             self._headers = [(name.lower(), value.rstrip(b" \t")) for name, value in found]
         return self._headers
 
-    def all(self, name: bytes) -> list[bytes]:
-        """Give the value of each field of this name, in order."""
+    @property
+    def values(self) -> dict[bytes, list[bytes]]:
+        """The values of the fields by name, in order."""
         if self._values is None:
             self._values = {}
-            for each, value in self.headers:
-                self._values.setdefault(each, []).append(value)
-        return self._values.get(name, [])
+            for name, value in self.headers:
+                self._values.setdefault(name, []).append(value)
+        return self._values
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Give the value of each field of this name, in order."""
+        return self.values.get(name, [])
 
     def tokens(self, name: bytes) -> list[bytes]:
         """Give the elements of a comma-separated header (RFC 9110 section 5.6.1)."""
-        elements = b",".join(self.all(name)).split(b",")
+        elements = b",".join(self.values.get(name, ())).split(b",")
         return [stripped for element in elements if (stripped := element.strip(b" \t"))]
 
     def fold(self) -> None:

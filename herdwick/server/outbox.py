@@ -75,6 +75,8 @@ class Outbox:
             self._waiting = 0
             self._in_flight += len(frame)
             return frame
+        if not frames and self._controls is None:
+            return b""
         controls, self._controls = self._controls, None
         taken = self._take_frames()
         size = sum(map(len, taken))

@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import anyio
-import anyio.lowlevel
 import trio
 
 from herdwick.actors import Receiver
-from herdwick.runtime import Waiter
+from herdwick.runtime import Waiter, checkpoint
 
 from .carrier import Carrier, Pace, Site
 from .connection import Phase
@@ -150,7 +149,7 @@ class Poller:
             while not self._dirty:
                 await self._written.wait()
             while not self.pace.is_time(time.monotonic()):
-                await anyio.lowlevel.checkpoint()
+                await checkpoint()
             dirty, self._dirty = self._dirty, []
             started = time.monotonic()
             for carrier in dirty:

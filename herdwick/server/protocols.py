@@ -20,7 +20,7 @@ from herdwick.websocket import Limits
 from .carrier import WRITE_BYTES, Carrier, Pace
 from .connection import Phase
 from .gate import Gate, Plain, Upgrade, Verdict
-from .handshake import Refusal
+from .handshake import Refusal, build_lines
 from .scope import Handshake, Peers
 from .sockets import Address, address_of, tune
 from .ticker import LoopTicker
@@ -86,6 +86,7 @@ class Station:
     ticker: LoopTicker = field(init=False)
     flusher: Flusher = field(init=False)
     _addresses: dict[object, Address | None] = field(init=False, default_factory=dict[Any, Any])
+    _own: tuple[RawHeaders, bytes] = ((), b"")
 
     def __post_init__(self) -> None:
         self.clock = self.loop.time
@@ -96,6 +97,13 @@ class Station:
     def limits(self) -> Limits:
         """What one peer may use."""
         return self.app.limits
+
+    def own_lines(self) -> bytes:
+        """Give the default headers as they travel; uvicorn makes new ones once a second."""
+        headers = self.default_headers()
+        if headers is not self._own[0]:
+            self._own = headers, build_lines(headers)
+        return self._own[1]
 
     def peers_of(self, transport: asyncio.Transport) -> Peers:
         """Give the two ends of a connection."""
@@ -251,13 +259,10 @@ class WebSocketProtocol(Carrier, asyncio.Protocol):
         else:
             self.refuse(verdict)
 
-    def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
-        """Answer the handshake with 101, and the server's own headers."""
-        super().accept(subprotocol, [*self._station.default_headers(), *headers])
-
-    def reject(self, status: int, headers: RawHeaders, body: bytes) -> None:
-        """Answer the handshake with an HTTP response, and the server's own headers."""
-        super().reject(status, [*self._station.default_headers(), *headers], body)
+    @property
+    def own_lines(self) -> bytes:
+        """The header lines that the server puts into each answer to a handshake."""
+        return self._station.own_lines()
 
     # ------------------------------------------------------------------ writing
 

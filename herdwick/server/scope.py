@@ -136,6 +136,12 @@ class Handshake(Request):
         return self._head.headers if self._scope is None else super().raw_headers
 
     @property
+    def was_forwarded(self) -> bool:
+        """Whether a proxy says whom it has forwarded it for."""
+        fields = self._head.values
+        return b"x-forwarded-for" in fields or b"x-forwarded-proto" in fields
+
+    @property
     def scheme(self) -> str:
         """How it came: ws or wss."""
         if self._scope is None:

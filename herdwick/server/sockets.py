@@ -87,6 +87,8 @@ def address_of(name: object) -> Address | None:
     """Take host and port of a socket's name; None for what has none, as a UNIX socket."""
     if not isinstance(name, tuple):
         return None
+    if len(cast("tuple[object, ...]", name)) == 2:
+        return cast("Address", name)
     host, port, *_ = cast("tuple[str, int, int, int]", name)
     return host, port
 

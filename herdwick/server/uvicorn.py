@@ -116,7 +116,7 @@ def _adapter(config: uvicorn.Config) -> Callable[[Handshake], None]:
     middleware = ProxyHeadersMiddleware(_nothing, trusted_hosts=config.forwarded_allow_ips)
 
     def adapt(handshake: Handshake) -> None:
-        if any(name.startswith(b"x-forwarded-") for name, _ in handshake.raw_headers):
+        if handshake.was_forwarded:
             running = middleware(cast(Any, handshake.scope), cast(Any, None), cast(Any, None))
             with suppress(StopIteration):
                 running.send(None)  # it changes the scope, and waits for nothing

@@ -330,7 +330,7 @@ class Application(Routes):
             self._sockets.open(system)
             stack.callback(self._stopped)
             await stack.enter_async_context(system)
-            stack.callback(self.events.subscribe(self._watch))
+            stack.callback(self.events.subscribe(self._watch, GaveUp))
             yield
 
     @property

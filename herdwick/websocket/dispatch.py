@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from math import ceil
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from herdwick.actors import Connection, JoinRefused, Phase
@@ -15,7 +15,7 @@ from herdwick.runtime import AskTimeout, NotFound, NotHandled, TooManyChildren
 
 from .auth import Guard
 from .ends import is_end, only_disconnects
-from .errors import NotRunning
+from .errors import NotRunning, WebSocketDisconnectError
 from .http import HTTPError, Response, to_response
 from .identity import Identity
 from .middleware import Middleware, chain
@@ -84,9 +84,19 @@ class Dispatcher:
         try:
             self._check_origin(request)
             try:
-                response = await self._answer(request, match)
+                if match is None or self.middlewares:
+                    response = await self._answer(request, match)
+                else:
+                    arguments = await self._arguments(request, match)
+                    response = _answer_of(match, await match.endpoint(arguments))
+            except WebSocketDisconnectError:
+                raise
             except Exception as error:
                 response = await self._rescue(request, error)
+        except WebSocketDisconnectError:  # the end of most connections
+            if connection.phase is not Phase.OVER:
+                raise
+            response = None
         except Exception as error:
             waits = connection.phase is Phase.HANDSHAKE
             refusal = refusal_of(error, request) if waits else None
@@ -150,17 +160,18 @@ class Dispatcher:
     async def _call(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
         if match is None:
             return await self._elsewhere(request)
+        arguments = await self._arguments(request, match)
+        return _answer_of(match, await match.endpoint(arguments))
+
+    async def _arguments(self, request: Request, match: Match[Endpoint]) -> dict[str, object]:
+        """Let a request pass to its handler or not, and give the handler's arguments."""
         request.route_values = match.values
         endpoint = match.endpoint
         if self.guard.configured or endpoint.asks_auth:
             await self.guard.admit(request, endpoint.handler)
         if request.websocket is not None and request.identity is not None:
             self.users.enter(request.identity, request.websocket.connection)
-        arguments = await endpoint.binder(request)
-        result = await cast("Awaitable[object]", endpoint.handler(**arguments))
-        if endpoint.socket is None:
-            return to_response(result)
-        return result if isinstance(result, Response) else None
+        return await endpoint.binder(request)
 
     async def _elsewhere(self, request: Request) -> Response | None:
         """Hand a request without a route to what is mounted at its path, or refuse it."""
@@ -184,6 +195,13 @@ class Dispatcher:
             if kind in self.exception_handlers:
                 return self.exception_handlers[kind]
         return None
+
+
+def _answer_of(match: Match[Endpoint], result: object) -> Response | None:
+    """Give what a handler's result says to the client; of a WebSocket's, a refusal alone."""
+    if match.endpoint.socket is None:
+        return to_response(result)
+    return result if isinstance(result, Response) else None
 
 
 def refusal_of(error: Exception, request: Request) -> HTTPError | None:

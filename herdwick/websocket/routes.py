@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args
 
 import rodi
 
@@ -53,6 +53,10 @@ class Endpoint:
     binder: Binder
     socket: SocketOptions | None = None
     """None for an HTTP handler."""
+
+    def __call__(self, arguments: dict[str, object]) -> Awaitable[object]:
+        """Call the handler."""
+        return cast("Awaitable[object]", self.handler(**arguments))
 
     @cached_property
     def asks_auth(self) -> bool:

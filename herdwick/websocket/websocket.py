@@ -7,8 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, cast, overload
 
-import anyio.lowlevel
-
 from herdwick.actors import (
     Close,
     Connection,
@@ -22,7 +20,7 @@ from herdwick.actors import (
     check_close_code,
 )
 from herdwick.protocol import SUBPROTOCOL
-from herdwick.runtime import Ref
+from herdwick.runtime import Ref, checkpoint
 
 from .codec import decode_json, encode_json
 from .ends import is_end
@@ -175,7 +173,7 @@ class WebSocket:
         in_time = self.connection.phase is Phase.HANDSHAKE
         if in_time:
             self.connection.accept(subprotocol, fields)
-        await anyio.lowlevel.checkpoint()
+        await checkpoint()
         if not in_time:
             raise self._disconnected()
 
@@ -198,7 +196,7 @@ class WebSocket:
             raise ValueError(f"a handshake is refused with a status from 300 to 599, not {status}")
         content = body.encode() if isinstance(body, str) else body
         self.connection.reject(status, _raw(headers), content)
-        await anyio.lowlevel.checkpoint()
+        await checkpoint()
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
         """Close the connection after what was sent; before `accept`, refuse it with 403.
@@ -211,7 +209,7 @@ class WebSocket:
         """
         check_close_code(code)
         self.connection.close(code, reason or "")
-        await anyio.lowlevel.checkpoint()
+        await checkpoint()
 
     # ------------------------------------------------------------------ receiving
 
@@ -549,6 +547,8 @@ class WebSocket:
 
 class _UntilOver(AsyncIterator[T]):
     """What is received until the connection is over; no generator, which trio wants closed."""
+
+    __slots__ = ("_receive",)
 
     def __init__(self, receive: Callable[[], Awaitable[T]]) -> None:
         self._receive = receive

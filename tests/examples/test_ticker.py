@@ -47,14 +47,14 @@ async def test_the_peers_of_a_crashed_ticker_stay_open_and_hear_the_next_one(
         for peer in (one, other):
             assert (await receive_until(peer, incarnation=2))["count"] == 1
 
-    assert caplog.record_tuples == [
-        (
-            "herdwick.runtime",
-            logging.ERROR,
-            f"{TICKER} crashed: RuntimeError: somebody asked for a crash",
-        ),
-        ("herdwick.runtime", logging.WARNING, f"{TICKER} restarted, incarnation 2"),
-    ]
+        assert caplog.record_tuples == [
+            (
+                "herdwick.runtime",
+                logging.ERROR,
+                f"{TICKER} crashed: RuntimeError: somebody asked for a crash",
+            ),
+            ("herdwick.runtime", logging.WARNING, f"{TICKER} restarted, incarnation 2"),
+        ]
     assert [bool(record.exc_info) for record in caplog.records] == [True, False]
 
 

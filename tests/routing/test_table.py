@@ -31,7 +31,7 @@ def table_of(*patterns: str) -> Table[str]:
 
 def found(table: Table[str], raw_path: str) -> tuple[str, dict[str, object]] | None:
     match = table.find("GET", raw_path)
-    return None if match is None else (match.endpoint, match.values)
+    return None if match is None else (match.endpoint, dict(match.values))
 
 
 def test_a_match_carries_endpoint_values_and_pattern() -> None:
@@ -274,8 +274,16 @@ def test_values_of_one_match_are_not_those_of_another() -> None:
 
     assert first is not None
     assert second is not None
-    first.values["x"] = "changed"
-    assert second.values == {"x": "a"}
+    assert first.values == second.values == {"x": "a"}
+    assert first.values is not second.values
+
+
+def test_nobody_changes_the_values_of_a_route_that_has_none() -> None:
+    match = table_of("/a").find("GET", "/a")
+
+    assert match is not None
+    with pytest.raises(TypeError):
+        match.values["x"] = "changed"  # type: ignore[index]
 
 
 @given(TEXT, TEXT)

@@ -358,7 +358,16 @@ PAGES = (
             ),
             Group(
                 "Time and waiting",
-                ("Timer", "Timers", "Clock", "current_clock", "Once", "Waiter", "Waiters"),
+                (
+                    "Timer",
+                    "Timers",
+                    "Clock",
+                    "current_clock",
+                    "checkpoint",
+                    "Once",
+                    "Waiter",
+                    "Waiters",
+                ),
             ),
         ),
     ),
