@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import anyio
 
 from herdwick.runtime import (
+    NO_MAILBOX,
     NOPROC,
     NORMAL,
     ActorStopped,
@@ -416,7 +417,7 @@ class Connection:
     def embody(self, life: Life) -> Connection:
         """Be the body of the actor: a connection lives once."""
         self._life, self.path = life, life.slot.path
-        life.slot.inlet = self
+        life.slot.inlet, life.slot.mailbox = self, NO_MAILBOX
         life.slot.gone.then(self._let_go)
         return self
 

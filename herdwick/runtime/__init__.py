@@ -48,7 +48,7 @@ from .exit import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit
 from .handlers import Handler, Mark, marked, marks_of, on, wants_value
 from .letters import Allowance
 from .life import Life
-from .mailbox import Mailbox, Signal
+from .mailbox import NO_MAILBOX, Mailbox, Signal
 from .message import Ask, Askable, Message
 from .monitors import Down, Monitor, watch
 from .policy import Overflow, Policy, PolicyOptions, Queued
@@ -67,6 +67,7 @@ __all__ = [
     "LATER",
     "NOPROC",
     "NORMAL",
+    "NO_MAILBOX",
     "SHUTDOWN",
     "Actor",
     "ActorBody",

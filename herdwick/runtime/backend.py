@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context
 from functools import partial
+from types import TracebackType
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import anyio
-import anyio.abc
 import trio
 
 Main: TypeAlias = Callable[[], Coroutine[object, object, None]]
@@ -214,7 +214,7 @@ async def open_nursery() -> AsyncGenerator[Nursery]:
     """Open a place for tasks that does not close before the last of them has ended."""
     if trio.lowlevel.in_trio_task():
         failure: BaseException | None = None
-        async with anyio.create_task_group() as tasks:
+        async with trio.open_nursery() as tasks:
             try:
                 yield _TrioNursery(tasks)
             except trio.Cancelled:
@@ -232,19 +232,22 @@ async def open_nursery() -> AsyncGenerator[Nursery]:
 
 
 class _TrioNursery:
-    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+    """trio's own: a task of anyio's has two cancel scopes and a handle that nobody here needs."""
+
+    def __init__(self, tasks: trio.Nursery) -> None:
         self._tasks = tasks
 
     def spawn(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
-        async def run() -> None:
-            try:
-                await main()
-            finally:
-                done()
-
-        context.run(partial(self._tasks.start_soon, run, name=name))
+        context.run(partial(self._tasks.start_soon, _to_the_end, main, done, name=name))
 
     spawn_soon = spawn
+
+
+async def _to_the_end(main: Main, done: Callable[[], None]) -> None:
+    try:
+        await main()
+    finally:
+        done()
 
 
 class _AsyncioNursery:
@@ -301,6 +304,32 @@ async def persist(wait: Callable[[], Awaitable[None]]) -> None:
                 cancelled = error
     if cancelled is not None:
         raise cancelled
+
+
+class Scope(Protocol):
+    """A cancel scope, anyio's or trio's."""
+
+    def cancel(self) -> None:
+        """Cancel what runs in it."""
+        ...
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool | None: ...
+
+
+def shield() -> Scope:
+    """Make a scope that no cancellation from outside reaches into.
+
+    On trio it is trio's own: anyio's is one more object around it, twice as dear.
+    """
+    return anyio.CancelScope(shield=True) if in_asyncio_task() else trio.CancelScope(shield=True)
 
 
 async def checkpoint() -> None:

@@ -10,7 +10,17 @@ from weakref import WeakSet
 import anyio
 
 from .ask import Answer, Place, asker
-from .backend import HAPPENED, Nursery, Once, absorb_cancellation, current_task, persist, stack_of
+from .backend import (
+    HAPPENED,
+    Nursery,
+    Once,
+    Scope,
+    absorb_cancellation,
+    current_task,
+    persist,
+    shield,
+    stack_of,
+)
 from .errors import ActorStopped, Crashed, ForeignCancellation
 from .events import Stuck
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, crash, exits_in
@@ -117,7 +127,7 @@ class Life:
         self.body: Body | None = None
         """What it does; there once its task has begun."""
         self._nursery = nursery
-        self._scope: anyio.CancelScope | None = None
+        self._scope: Scope | None = None
         self._hook: anyio.CancelScope | None = None
         self._cancelled = False
         self._initialised = False
@@ -358,7 +368,8 @@ class Life:
         self.task = current_task()
         asker.set(self)
         try:
-            with anyio.CancelScope(shield=True) as self._scope:
+            self._scope = shield()
+            with self._scope:
                 if self._cancelled:
                     self._scope.cancel()
                 await self._live()

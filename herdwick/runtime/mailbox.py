@@ -223,3 +223,7 @@ class Mailbox:
             self._writers.remove(waiter)
             if self._writers and not self._full:
                 self._writers[0].wake()
+
+
+NO_MAILBOX: Final = Mailbox("nobody", 0)
+"""That of all actors whose messages go elsewhere: it is full, and nothing is ever put into it."""

@@ -51,6 +51,8 @@ class Sockets:
             send_timeout=limits.send_timeout,
         )
         self._system: System | None = None
+        self._running: PoolSupervision | None = None
+        """Its running side, as it was last: to find it is a tenth of a handshake."""
         self._draining = False
         self.start_missing = True
         """Nobody has started it yet, and no line in the log has said so."""
@@ -66,7 +68,7 @@ class Sockets:
 
     def close(self) -> None:
         """Take none any more: the system has stopped."""
-        self._system = None
+        self._system = self._running = None
 
     @property
     def ready(self) -> bool:
@@ -89,9 +91,7 @@ class Sockets:
         connection = Connection(transport, session, self._bounds)
         request.websocket = WebSocket(request, connection, session)
         try:
-            if self._system is None or not self.ready:
-                raise NotRunning
-            self._system.spawn(self.pool, connection, context=copy_context())
+            self._supervisor().spawn(connection, copy_context())
         except (NotRunning, ActorStopped) as error:
             if self.start_missing:
                 self.start_missing = False  # once: strangers decide how often they come
@@ -99,11 +99,25 @@ class Sockets:
             connection.refuse()
         return connection
 
+    def _supervisor(self) -> PoolSupervision:
+        """Give who supervises new connections.
+
+        Raises:
+            NotRunning: None are taken.
+            ActorStopped: It is being stopped, or restarted.
+        """
+        if self._system is None or not self.ready:
+            raise NotRunning
+        supervisor = self._running
+        if supervisor is None or not supervisor.open:
+            supervisor = self._running = self._system.pool(self.pool)
+        return supervisor
+
     def _supervision(self) -> PoolSupervision | None:
         """Give the connections' supervisor; None before it starts, and when it has ended."""
         try:
             return None if self._system is None else self._system.pool(self.pool)
-        except (NotRunning, ActorStopped):
+        except ActorStopped:
             return None
 
 
