@@ -7,7 +7,7 @@ from herdwick.actors import Data, RawHeaders, Receiver, Shared, Transport
 from herdwick.runtime import Clock, Waiters
 from herdwick.websocket import Limits, Request
 
-from .connection import Phase, WebSocketConnection, framed
+from .connection import CONNECTING, OPEN, WebSocketConnection, framed
 from .frames import INTERNAL_ERROR
 from .gate import Upgrade
 from .handshake import Refusal, build_acceptance, build_rejection
@@ -181,7 +181,7 @@ class Carrier:
     def share(self, message: Shared) -> bool:
         """Append a message that others get too, framed once for all of them."""
         connection = self.connection
-        if connection.phase is not Phase.OPEN:
+        if connection.phase is not OPEN:
             return False
         over = connection.outbox.put(message.frame or framed(message))
         self.flush_soon()
@@ -191,7 +191,7 @@ class Carrier:
         """Wait until the outbox is under its bound, or nothing more will be sent."""
         if self._senders is None:
             self._senders = Waiters()
-        while self.connection.outbox.over and self.connection.phase is Phase.OPEN:
+        while self.connection.outbox.over and self.connection.phase is OPEN:
             await self._senders.wait()
 
     def close(self, code: int, reason: str = "") -> None:
@@ -200,7 +200,7 @@ class Carrier:
         Raises:
             IllegalCloseCode: The code must not be sent.
         """
-        if self.connection.phase is Phase.CONNECTING:
+        if self.connection.phase is CONNECTING:
             self.reject(500 if code == INTERNAL_ERROR else 403, (), b"")
             return
         self.connection.close(code, reason, self._site.clock())
@@ -254,7 +254,7 @@ class Carrier:
         """Take bytes of the peer."""
         connection = self.connection
         connection.receive(data, self._site.clock())
-        if connection.phase is not Phase.OPEN:
+        if connection.phase is not OPEN:
             if connection.held:
                 self.hold()
             self.changed()
@@ -283,7 +283,7 @@ class Carrier:
             self.flush_soon()
         if not connection.held:
             self.go_on()
-        if connection.phase is not Phase.OPEN:
+        if connection.phase is not OPEN:
             self.free()
         if connection.finished:
             self.finish()

@@ -24,7 +24,7 @@ from herdwick.actors import Receiver
 from herdwick.runtime import Waiter, checkpoint
 
 from .carrier import Carrier, Pace, Site
-from .connection import Phase
+from .connection import OVER
 from .gate import Gate, Verdict
 from .sockets import forget_unsent
 from .streams import RECEIVE_BYTES
@@ -321,7 +321,7 @@ class SocketCarrier(Carrier):
         if self._descriptor < 0:
             return
         connection = self.connection
-        if connection.phase is Phase.OVER:
+        if connection.phase is OVER:
             forget_unsent(self._socket)
             self._close()
         elif not connection.lingering:

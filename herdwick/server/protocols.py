@@ -18,7 +18,7 @@ from herdwick.runtime import Clock
 from herdwick.websocket import Limits
 
 from .carrier import WRITE_BYTES, Carrier, Pace
-from .connection import Phase
+from .connection import OPEN, OVER
 from .gate import Gate, Plain, Upgrade, Verdict
 from .handshake import Refusal, build_lines
 from .scope import Handshake, Peers
@@ -287,7 +287,7 @@ class WebSocketProtocol(Carrier, asyncio.Protocol):
             if not self.blocked:
                 outbox.written()
         self.taken()
-        if connection.phase is not Phase.OPEN and connection.finished:
+        if connection.phase is not OPEN and connection.finished:
             self.finish()
 
     def finish(self) -> None:
@@ -295,7 +295,7 @@ class WebSocketProtocol(Carrier, asyncio.Protocol):
         connection, transport = self.connection, self._transport
         if transport.is_closing():
             return
-        if connection.phase is Phase.OVER:
+        if connection.phase is OVER:
             transport.abort()
         elif not connection.lingering or not transport.can_write_eof():
             transport.close()

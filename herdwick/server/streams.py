@@ -10,7 +10,7 @@ from herdwick.actors import Receiver
 from herdwick.runtime import Once, Waiter
 
 from .carrier import Carrier, Site
-from .connection import Phase
+from .connection import ENDING, OVER
 from .head import Head
 
 LOST: Final = (
@@ -55,7 +55,7 @@ class StreamTransport(Carrier):
     def finish(self) -> None:
         """Let the writing task see that all was said; drop what is left of a lost connection."""
         self._writer.wake()
-        if self.connection.phase is Phase.OVER:
+        if self.connection.phase is OVER:
             self._scope.cancel()
 
     # The driver's side.
@@ -76,7 +76,7 @@ class StreamTransport(Carrier):
                     tasks.start_soon(self._read, early)
                     await self._write()
                     await self._linger()
-                    in_order = self.connection.phase is Phase.ENDING
+                    in_order = self.connection.phase is ENDING
                     tasks.cancel_scope.cancel()
         finally:
             self.connection.lost()
@@ -88,7 +88,7 @@ class StreamTransport(Carrier):
         if early:
             self.connection.receive(early, self._site.clock())
         try:
-            while self.connection.phase is not Phase.OVER:
+            while self.connection.phase is not OVER:
                 await self._read_once()
             return
         except anyio.EndOfStream:
@@ -122,7 +122,7 @@ class StreamTransport(Carrier):
 
     async def _linger(self) -> None:
         """Give the peer time to read our last words, until it closes or the close timeout."""
-        if not self.connection.lingering or self.connection.phase is Phase.OVER:
+        if not self.connection.lingering or self.connection.phase is OVER:
             return
         try:
             await self._stream.send_eof()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Never, ParamSpec, TypeVar, cast, overload
 
 from herdwick.actors import (
     Close,
@@ -49,6 +49,10 @@ T = TypeVar("T")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
+
+# As in the actor: an enum is dear to look into before Python 3.12.
+_HANDSHAKE: Final = Phase.HANDSHAKE
+_TEXT: Final = MessageMode.TEXT
 
 _STATES = {
     Phase.HANDSHAKE: WebSocketState.CONNECTING,
@@ -261,7 +265,7 @@ class WebSocket:
             UnexpectedMessage: It is of the other mode; the connection survives.
             WebSocketDisconnectError: The connection is over, and every message was read.
         """
-        text = mode is MessageMode.TEXT
+        text = mode is _TEXT
         data = await (self.receive_text() if text else self.receive_bytes())
         if loads is None:
             return decode_json(data)
@@ -375,7 +379,7 @@ class WebSocket:
             WebSocketDisconnectError: The connection is over, or the client reads too slowly.
         """
         encoded = encode_json(data) if dumps is None else dumps(data)
-        if mode is MessageMode.TEXT:
+        if mode is _TEXT:
             await self._send(encoded if isinstance(encoded, str) else encoded.decode())
         else:
             await self._send(encoded.encode() if isinstance(encoded, str) else encoded)
@@ -507,7 +511,7 @@ class WebSocket:
 
     def _receiving(self) -> Awaitable[Data | None]:
         """Receive, in the frame of the caller: one more is 0.2 KiB of each that waits."""
-        if self.connection.phase is Phase.HANDSHAKE:
+        if self.connection.phase is _HANDSHAKE:
             raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
         if self.connection.receiving:
             raise ConcurrentReceive
@@ -522,7 +526,7 @@ class WebSocket:
         return self._arrived(await self._receiving())
 
     async def _send(self, data: Data) -> None:
-        if self.connection.phase is Phase.HANDSHAKE:
+        if self.connection.phase is _HANDSHAKE:
             raise self._wrong_state(WebSocketState.CONNECTED, "call accept() first")
         sent = self.connection.send_nowait(data)
         if not sent and not await self.connection.finish_send(sent):
