@@ -42,10 +42,11 @@ class Inbox:
 
     def get(self) -> Data | None:
         """Remove the oldest message; None where there is none."""
-        if not self._messages:
+        messages = self._messages
+        if not messages:
             return None
-        data = self._messages.pop(0)
-        self._bytes -= size_of(data)
+        data = messages.pop(0)
+        self._bytes = self._bytes - size_of(data) if messages else 0
         return data
 
     def clear(self) -> None:

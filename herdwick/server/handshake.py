@@ -55,7 +55,7 @@ class Refusal:
 
 def asks_upgrade(head: Head) -> bool:
     """Tell whether a request wants a WebSocket, however badly it asks."""
-    return b"websocket" in map(bytes.lower, head.tokens(b"upgrade"))
+    return _names(head, b"upgrade", b"websocket")
 
 
 def find_excess(head: Head, limits: Limits) -> Refusal | None:
@@ -101,11 +101,17 @@ def _find_problem(head: Head) -> str | None:
         return "there must be no body"
     if not asks_upgrade(head):
         return "the Upgrade header has to name websocket"
-    if b"upgrade" not in map(bytes.lower, head.tokens(b"connection")):
+    if not _names(head, b"connection", b"upgrade"):
         return "the Connection header has to name Upgrade"
     if not _is_key(fields.get(b"sec-websocket-key", [])):
         return "there has to be one Sec-WebSocket-Key of 16 bytes in base64"
     return None
+
+
+def _names(head: Head, name: bytes, token: bytes) -> bool:
+    """Tell whether a comma-separated header has a token, in whatever case."""
+    alone = [value.lower() for value in head.values.get(name, ())] == [token]  # as mostly
+    return alone or token in map(bytes.lower, head.tokens(name))
 
 
 def _is_key(keys: list[bytes]) -> bool:

@@ -1,6 +1,6 @@
-"""WebSockets over bare sockets on trio: one epoll for all of them, in one task.
+"""WebSockets over bare sockets: one epoll for all of them, in one task, on asyncio and on trio.
 
-What trio spends on a socket that waits for its next bytes, a task, a cancel scope, two system
+What a stream spends on a socket that waits for its next bytes, a task, a cancel scope, two system
 calls, is several times what a message costs. So one task waits until the epoll has something, and
 each socket that is ready is read and parsed in its turn. A second task writes: two turns after the
 first outbox got something, all of them at once.
@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import anyio
-import trio
 
 from herdwick.actors import Receiver
 from herdwick.runtime import Waiter, checkpoint
@@ -40,8 +39,8 @@ FAILED: Final = getattr(select, "EPOLLERR", 0) | getattr(select, "EPOLLHUP", 0)
 
 
 def can_poll() -> bool:
-    """Tell whether this loop's sockets can be waited for by an epoll of our own."""
-    return hasattr(select, "epoll") and trio.lowlevel.in_trio_task()
+    """Tell whether sockets can be waited for by an epoll of our own: on Linux."""
+    return hasattr(select, "epoll")
 
 
 class Ready(Protocol):
@@ -64,7 +63,8 @@ class Poller:
         self._waiting: dict[int, Ready] = {}
         self.pace = Pace()
         self._dirty: list[SocketCarrier] = []
-        self._written = Waiter()
+        self._resumed: list[SocketCarrier] = []
+        self._asked = Waiter()
         self._emptied = Waiter()
         self._open: set[Ready] = set()
 
@@ -114,9 +114,14 @@ class Poller:
         """Have an outbox written, with all that comes until then."""
         if not self._dirty:
             self.pace.begin(time.monotonic())
-            self._written.wake()
+            self._asked.wake()
         self._dirty.append(carrier)
         self.pace.more()
+
+    def go_on_soon(self, carrier: SocketCarrier) -> None:
+        """Have a carrier go on reading, in a turn of its own."""
+        self._resumed.append(carrier)
+        self._asked.wake()
 
     # ------------------------------------------------------------------ its tasks
 
@@ -126,7 +131,7 @@ class Poller:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._write)
                 while True:
-                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                    await anyio.wait_readable(self._epoll.fileno())
                     for descriptor, events in self._epoll.poll(0, BATCH):
                         self._serve(descriptor, events)
         finally:
@@ -146,19 +151,25 @@ class Poller:
 
     async def _write(self) -> None:
         while True:
-            while not self._dirty:
-                await self._written.wait()
-            while not self.pace.is_time(time.monotonic()):
+            while not (self._dirty or self._resumed):
+                await self._asked.wait()
+            resumed, self._resumed = self._resumed, []
+            for carrier in resumed:
+                self._contain(carrier, carrier.read_on)
+            while self._dirty and not self.pace.is_time(time.monotonic()):
                 await checkpoint()
             dirty, self._dirty = self._dirty, []
             started = time.monotonic()
             for carrier in dirty:
-                try:
-                    carrier.flush()
-                except Exception:
-                    logger.exception("a bug ended one connection; the others go on")
-                    carrier.drop()
+                self._contain(carrier, carrier.flush)
             self.pace.wrote(time.monotonic() - started)
+
+    def _contain(self, carrier: SocketCarrier, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception:
+            logger.exception("a bug ended one connection; the others go on")
+            carrier.drop()
 
 
 class SocketEntrance:
@@ -358,9 +369,10 @@ class SocketCarrier(Carrier):
     def go_on(self) -> None:
         """Take bytes again; those that wait are parsed in a turn of their own."""
         if self._held and not self._ended and self._descriptor >= 0:
-            trio.lowlevel.current_trio_token().run_sync_soon(self._go_on)
+            self._poller.go_on_soon(self)
 
-    def _go_on(self) -> None:
+    def read_on(self) -> None:
+        """Read again, if nothing holds it any more."""
         if self._held and self._descriptor >= 0 and not self.connection.held:
             self._held = False
             self._watch()
