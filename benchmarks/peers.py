@@ -1,17 +1,18 @@
-"""Peers that wait, that flood, or that do not read, in a process of their own.
+"""Peers that read nothing, and either wait or flood, in a process of their own.
 
-    python -m benchmarks.peers idle PORT PATH COUNT
+    python -m benchmarks.peers wait PORT PATH COUNT
     python -m benchmarks.peers flood PORT PATH COUNT BYTES
 
-They connect to a path, and "ready" is printed; `flood` is told by a line when to begin. From then
-on each sends messages of so many bytes, as fast as the server takes them. At the end of the input
-all of them vanish, and the bytes that each could send are printed.
+Once all are connected, "ready" is printed; then those that flood send messages of so many bytes, as
+fast as the server takes them. At the end of the input, what each could send in the first second is
+printed, in bytes.
 """
 
 import json
 import selectors
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -22,10 +23,9 @@ def main(arguments: Sequence[str]) -> None:
     with ExitStack() as stack:
         peers = [stack.enter_context(connected(int(port), path)) for _ in range(int(count))]
         print("ready", flush=True)
-        if kind == "idle":
+        if kind == "wait":
             sys.stdin.read()
         else:
-            sys.stdin.readline()
             print(json.dumps(flood(peers, frame(int(more[0])))), flush=True)
 
 
@@ -55,17 +55,18 @@ def frame(size: int) -> memoryview:
 
 
 def flood(peers: Sequence[socket.socket], message: memoryview) -> list[int]:
-    """Send for ever, and read nothing; give the bytes that each could send, once told to end."""
+    """Send until the input ends; give the bytes that each could send in the first second."""
     sent = dict.fromkeys(peers, 0)
+    end, in_time = time.monotonic() + 1, [0]
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
         for peer in peers:
             peer.setblocking(False)
             selector.register(peer, selectors.EVENT_WRITE)
         while True:
-            for key, _ in selector.select():
+            for key, _ in selector.select(0.1):
                 if key.fileobj is sys.stdin:
-                    return list(sent.values())
+                    return in_time
                 assert isinstance(key.fileobj, socket.socket)
                 peer = key.fileobj
                 try:
@@ -75,6 +76,8 @@ def flood(peers: Sequence[socket.socket], message: memoryview) -> list[int]:
                     pass
                 except OSError:  # it was cut
                     selector.unregister(peer)
+            if time.monotonic() < end:
+                in_time = list(sent.values())
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def _serving(app: Application, backend: str) -> AbstractAsyncContextManager[str]
 @asynccontextmanager
 async def _clients(url: str, path: str, count: int) -> AsyncGenerator[None]:
     """Have a process of clients connected, as long as the block runs."""
-    command = [sys.executable, "-m", "benchmarks.peers", "idle", f"{urlsplit(url).port}", path]
+    command = [sys.executable, "-m", "benchmarks.peers", "wait", f"{urlsplit(url).port}", path]
     async with await anyio.open_process([*command, f"{count}"], stderr=None) as process:
         assert process.stdout is not None
         assert process.stdin is not None
