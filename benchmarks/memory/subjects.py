@@ -33,10 +33,11 @@ async def connections(backend: str, path: str) -> AsyncGenerator[Add]:
     async with _serving(app, backend) as url, AsyncExitStack() as clients:
 
         async def add(count: int) -> None:
-            before = app.connections
+            wanted = app.connections + count
             await clients.enter_async_context(_clients(url, path, count))
             await anyio.sleep(REST)
-            assert app.connections == before + count
+            if app.connections != wanted:
+                raise ConnectionError(f"{app.connections} connections, not {wanted}")
 
         yield add
 
