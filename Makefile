@@ -5,7 +5,7 @@ BACKEND = asyncio
 PORT = 8000
 JOBS = 3
 
-.PHONY: help demo test lint types format coverage fire bench reference clean environment ruff imports mypy pyright
+.PHONY: help demo test lint types format coverage fire bench autobahn reference clean environment ruff imports mypy pyright
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -41,6 +41,10 @@ fire: environment ## Prove the guarantees of rooms at full size on each backend:
 bench: ## Measure herdwick beside other servers (QUICK=1: in a minute)
 	@tools/environment .venv-bench "$(PYTHON)" bench --editable . --group peers
 	@.venv-bench/bin/python -m benchmarks.wire $(if $(QUICK),--quick)
+
+autobahn: ## Run the Autobahn testsuite against each server and driver: a minute
+	@tools/environment .venv-autobahn "$(PYTHON)" autobahn --editable . --group autobahn
+	@.venv-autobahn/bin/python -m tests.autobahn
 
 reference: environment ## Write docs/reference from the docstrings
 	@.venv/bin/python -m tools.reference

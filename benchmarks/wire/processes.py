@@ -81,6 +81,12 @@ class Server:
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1024
 
+    def most_kib(self) -> float:
+        """Give the most resident memory that it has ever had."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        _, _, rest = status.partition("VmHWM:")
+        return float(rest.split()[0])
+
 
 @contextmanager
 def serving(command: Sequence[str], port: int, core: int | None, log: Path) -> Generator[Server]:

@@ -27,6 +27,7 @@ STAGES = [
 ]
 RAW_STAGES = [
     on_stage(OWN, raw_client, "raw", asyncio_only=False),
+    on_stage(RUN, raw_client, "raw"),
     on_stage(UVICORN, raw_client, "raw"),
     on_stage(HYPERCORN, raw_client, "raw", asyncio_only=False),
 ]

@@ -216,10 +216,9 @@ async def test_a_close_after_the_client_has_left_does_nothing(stage: Stage[Peer]
         await ended.wait()
 
 
-async def test_a_client_that_does_not_read_is_given_up() -> None:
+async def test_a_client_that_does_not_read_is_given_up(raw: Stage[RawPeer]) -> None:
     told: list[int] = []
     limits = Limits(outbox_bytes=1000, send_timeout=0.05, close_timeout=0.05)
-    stage = Stage(OWN, raw_client)
 
     async def handler(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -229,7 +228,7 @@ async def test_a_client_that_does_not_read_is_given_up() -> None:
         except WebSocketDisconnectError as error:
             told.append(error.code)
 
-    async with stage.visit(handler, limits=limits):
+    async with raw.visit(handler, limits=limits):
         await until(lambda: told)
 
     assert told == [1013]

@@ -7,7 +7,7 @@ from herdwick import Application, Limits, WebSocket, WebSocketDisconnectError, W
 from tests.acceptance.stage import Stage
 from tests.support.clients import Peer, closing
 from tests.support.raw_client import RawPeer, raw_client
-from tests.support.servers import HYPERCORN, OWN, UVICORN
+from tests.support.servers import HYPERCORN, OWN, RUN, UVICORN
 from tests.support.waiting import turns, until
 
 own = Stage(OWN, raw_client)
@@ -15,6 +15,7 @@ EVERYWHERE = pytest.mark.parametrize(
     "raw_stage",
     [
         pytest.param(own, id="own"),
+        pytest.param(Stage(RUN, raw_client), id="run", marks=pytest.mark.asyncio_only),
         pytest.param(Stage(UVICORN, raw_client), id="uvicorn", marks=pytest.mark.asyncio_only),
         pytest.param(Stage(HYPERCORN, raw_client), id="hypercorn"),
     ],
