@@ -55,6 +55,8 @@ async def everyone(member: Member, params: Params) -> None:
 class Membership(Generic[M_contra]):
     """A room, or a topic, as one of its members sees it."""
 
+    __slots__ = ("_topic", "member")
+
     def __init__(self, topic: Topic, member: Member) -> None:
         self.member = member
         """The membership as the room sees it."""

@@ -8,8 +8,8 @@ The layers, from the sockets inwards:
                  `exchange` is one request as ASGI events
     carrier      what carries one WebSocket, the drivers' common half; `ticker` keeps the deadlines
     protocols    the driver over asyncio's transports, for uvicorn
-    poller       the driver over one epoll, on trio
-    streams      the driver over any byte stream: TLS on trio, and where there is no epoll
+    poller       the driver over one epoll
+    streams      the driver over any byte stream: TLS, and where there is no epoll
     connection   one WebSocket without I/O: what is true of it whatever carries it
     assembly, keepalive, outbox, frames, handshake, scope    its parts, without I/O too
 

@@ -12,6 +12,7 @@ from herdwick.actors import (
     Connection,
     Data,
     Membership,
+    Params,
     Phase,
     Position,
     RawHeaders,
@@ -34,6 +35,7 @@ from .errors import (
 from .headers import encode_field
 from .identity import Identity
 from .live import Live
+from .rooms import Stay
 from .state import MessageMode, WebSocketState
 from .wires import PlainWire
 
@@ -308,7 +310,7 @@ class WebSocket:
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over, discarding what comes in; this receives too."""
-        async for _ in self:
+        while await self._receiving() is not None:
             pass
 
     def __aiter__(self) -> AsyncIterator[Data]:
@@ -446,15 +448,16 @@ class WebSocket:
             name, options = self._session.rooms.name_of(what, args, kwargs), {}
         self._check_open()
         params = cast("Mapping[str, object] | None", options.get("params"))
-        return self._session.rooms.joined(
+        joining = partial(
+            self._session.rooms.joining,
             name,
             self.connection,
             PlainWire(self._session.codec),
             self.identity,
-            params=dict(self.query) if params is None else params,
-            since=options.get("since"),
-            most=self._session.topics,
+            self._session.topics,
         )
+        known = dict(self.query) if params is None else params
+        return Stay(joining, Params(known), options.get("since"))
 
     async def serve_rooms(self, *only: str | type[Room[Any]]) -> None:
         """Speak herdwick.v1 with the client until the connection is over: it joins by itself.
