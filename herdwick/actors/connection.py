@@ -15,6 +15,7 @@ from herdwick.runtime import (
     NOPROC,
     NORMAL,
     ActorStopped,
+    Exit,
     Life,
     Message,
     Monitor,
@@ -133,6 +134,10 @@ class Behaviour(Protocol):
     def debug(self) -> bool:
         """Whether the peer is told the error that ended its handler."""
         ...
+
+
+async def nothing() -> None:
+    """Be the life of a handler that never was."""
 
 
 class Connection:
@@ -424,7 +429,6 @@ class Connection:
         """Be the body of the actor: a connection lives once."""
         self._life, self.path = life, life.slot.path
         life.slot.inlet, life.slot.mailbox = self, NO_MAILBOX
-        life.slot.gone.then(self._let_go)
         return self
 
     def refuse(self) -> None:
@@ -433,22 +437,23 @@ class Connection:
             self.reject(503, [(b"retry-after", b"5")])
         self.over.happen()
 
-    async def live(self) -> None:
-        """Run the handler, and tell the peer how it ended."""
+    def live(self) -> Awaitable[None]:
+        """Run the handler."""
         life = self.life
         life.started()
-        if life.stopping is not None:
-            self.stop()  # told to before its first step: the peer hears why
-            return
-        try:
-            await self._behaviour.handle(self)
-        except BaseException as error:
-            self._fail(life.error or error)
-            raise
-        finally:
-            self._drop_pause()
-        self.reject(403)
-        self.close(1000)
+        if life.stopping is None:
+            return self._behaviour.handle(self)
+        self.stop()  # told to before its first step: the peer hears why
+        return nothing()
+
+    def on_end(self, reason: Exit) -> None:
+        """Tell the peer how the handler has ended."""
+        self._drop_pause()
+        if reason.abnormal:
+            self._fail(self.life.error)
+        else:
+            self.reject(403)
+            self.close(1000)
 
     def stop(self) -> None:
         """Close after what was sent; what was received can still be read."""
@@ -458,14 +463,16 @@ class Connection:
 
     # ------------------------------------------------------------------ ends
 
-    def _let_go(self) -> None:
+    def vacated(self) -> None:
+        """Take note that it has ended for good."""
         # Its life knows its place, and its place knows it: without this cut, only the garbage
         # collector would free a connection.
         self._error, self._life = self.error, None
         self.refuse()
 
-    def _fail(self, error: BaseException) -> None:
-        text = f"{type(error).__name__}: {error}" if self._behaviour.debug else ""
+    def _fail(self, error: BaseException | None) -> None:
+        told = error is not None and self._behaviour.debug
+        text = f"{type(error).__name__}: {error}" if told else ""
         self.reject(500, body=text.encode(errors="replace"))
         self._end(1011, text, "crashed")
 

@@ -36,7 +36,7 @@ class PumpBody:
     publication goes into its outbox.
     """
 
-    on_stop = None
+    on_end = on_stop = None
 
     def __init__(self, life: Life, topic: Topic) -> None:
         self._life = life

@@ -252,6 +252,7 @@ class Poke:
 class RoomBody:
     """One incarnation of a room: its errands in order, and the messages of its mailbox."""
 
+    on_end = None
     starts_idle = False
 
     def __init__(self, life: Life, hall: Hall) -> None:

@@ -25,6 +25,8 @@ class ActorBody:
 
     __slots__ = ("_actor", "_life", "_slot", "on_stop", "starts_idle")
 
+    on_end = None
+
     def __init__(self, life: Life, actor: Actor[Any]) -> None:
         self._life = life
         self._slot = life.slot
@@ -84,7 +86,7 @@ class FunctionBody:
     """A function actor's life: the function, from its call to its return."""
 
     starts_idle = False
-    on_stop = None
+    on_end = on_stop = None
     """A function cleans up in its own `finally`."""
 
     def __init__(self, life: Life, run: Callable[[Context[Any]], Awaitable[None]]) -> None:

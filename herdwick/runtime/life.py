@@ -376,6 +376,8 @@ class Life:
             reason = self.stopping or NORMAL
         except BaseException as error:
             reason = self._reason_of(error)
+        if self.body is not None and self.body.on_end is not None:
+            reason = self._tell_body(self.body.on_end, reason)
         self.winding_up = True
         self._let_go_of_messages(reason)
         if self._cancelled:
@@ -390,6 +392,13 @@ class Life:
             raise self._misbegotten
         assert self.body is not None
         return self.body.live()
+
+    def _tell_body(self, on_end: Callable[[Exit], None], reason: Exit) -> Exit:
+        try:
+            on_end(reason)
+        except Exception as error:
+            return self._record(error, reason)
+        return reason
 
     def _let_go_of_messages(self, reason: Exit) -> None:
         """Fail the question in hand at once, and those that wait: the hook may take its time."""

@@ -51,7 +51,7 @@ class PoolSupervision:
     """
 
     starts_idle = False
-    on_stop = None
+    on_end = on_stop = None
     """The children have stopped before."""
 
     def __init__(self, life: Life, spec: PoolSpec) -> None:

@@ -46,6 +46,14 @@ class Inlet(Place, Protocol):
         ...
 
 
+class Port(Inlet, Protocol):
+    """An inlet that an actor has in place of its mailbox."""
+
+    def vacated(self) -> None:
+        """Take note that the actor has ended for good."""
+        ...
+
+
 class Ref(Generic[M_contra]):
     """An actor's place in the tree; it stays valid when the actor restarts.
 

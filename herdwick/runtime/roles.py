@@ -27,7 +27,12 @@ class Body(Protocol):
         """What cleans up in the end, shielded, within a deadline; None where nothing has to."""
         ...
 
-    async def live(self) -> None:
+    @property
+    def on_end(self) -> Callable[[Exit], None] | None:
+        """What is called with the reason as soon as `live` has ended, if anything."""
+        ...
+
+    def live(self) -> Awaitable[None]:
         """Start, call `Life.started`, and go on until the end."""
         ...
 

@@ -7,14 +7,14 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .ask import Place, Question
-from .backend import Nursery, Once
+from .backend import HAPPENED, Nursery, Once
 from .errors import ActorStopped, Crashed, MailboxFull, NotHandled, Restarting
 from .events import Restarted
 from .exit import NOPROC, Exit
 from .life import Life
 from .mailbox import Mailbox, Signal
 from .monitors import Monitor
-from .ref import Inlet, Ref
+from .ref import Port, Ref
 from .roles import Owner, Spec
 from .timers import Timers
 
@@ -77,7 +77,7 @@ class Slot:
         """When the actor took its last message in hand, by the system\'s clock."""
         self.last_exit: Exit | None = None
         self._gone: Once | None = None
-        self.inlet: Inlet | None = None
+        self.inlet: Port | None = None
         """Where refs deliver to, if not here; a connection puts its own port here."""
         self._away: Away | None = None
         self._surroundings = surroundings
@@ -244,8 +244,14 @@ class Slot:
         self._bounce(ActorStopped)
         for message in self.mailbox.clear():
             self._lose(message, "stopped")
-        self.life = self.inlet = None  # cuts the cycles: nothing waits for the collector
-        self.gone.happen()
+        inlet, self.inlet = self.inlet, None
+        self.life = None  # cuts the cycles: nothing waits for the collector
+        if inlet is not None:
+            inlet.vacated()
+        if self._gone is None:
+            self._gone = HAPPENED
+        else:
+            self._gone.happen()
 
     # ------------------------------------------------------------------ its actor's side
 

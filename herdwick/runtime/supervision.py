@@ -72,7 +72,7 @@ class Supervision:
     """
 
     starts_idle = False
-    on_stop = None
+    on_end = on_stop = None
     """The children have stopped before."""
 
     def __init__(self, life: Life, spec: Branch) -> None:

@@ -87,8 +87,9 @@ class Dispatcher:
                 if match is None or self.middlewares:
                     response = await self._answer(request, match)
                 else:
-                    arguments = await self._arguments(request, match)
-                    response = _answer_of(match, await match.endpoint(arguments))
+                    # The arguments in no name of this frame, which lives as long as the handler.
+                    result = await match.endpoint(await self._arguments(request, match))
+                    response = _answer_of(match, result)
             except WebSocketDisconnectError:
                 raise
             except Exception as error:
