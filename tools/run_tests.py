@@ -40,6 +40,10 @@ ELSEWHERE = {
 """Which folders of tests run on other interpreters than the main one, and on the oldest packages:
 the event loops differ from one to the next, and what other packages do; the pages do not."""
 
+UNWANTED = {"MAKEFLAGS", "PYTHONDONTWRITEBYTECODE"}
+"""What no command sees of the environment: without bytecode that is kept, each of the hundreds of
+programs that the tests start would compile all of Herdwick, and each run all of the tests."""
+
 SECONDS_PER_COMMAND = 1800.0
 
 Command = list[str]
@@ -102,7 +106,8 @@ def tests_on(version: str, *pip_arguments: str, name: str) -> Run:
     if found.returncode:
         return Run(name, [], f"python{version} is neither on PATH nor in pyenv")
     venv = f".venv-{name}"
-    group = ["--editable", ".", "--group", "test"]
+    # Not compiled: it is but a part of what is installed that is imported, and compiled then.
+    group = ["--no-compile", "--editable", ".", "--group", "test"]
     setup = ["tools/environment", venv, found.stdout.strip(), "test", *group, *pip_arguments]
     folders = [f"tests/{part}" for part in ELSEWHERE[name]]
     return Run(name, [setup, pytest(venv, name, "-m", PLAIN, *folders)])
@@ -119,7 +124,7 @@ def execute(run: Run, *, shown: bool = False) -> Outcome:
     """Carry out a run; its output goes to the terminal if `shown`, else to a file."""
     report = REPORTS / f"{run.name}.xml"
     report.unlink(missing_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     started = time.monotonic()
     log = REPORTS / f"{run.name}.txt"
     with nullcontext(sys.stdout) if shown else log.open("w") as output:
