@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 from playwright.sync_api import Browser, Page
 
+from tests.support.browser import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 SERVING = re.compile(r"(?<=serving on )http://\S+")
 
@@ -53,3 +55,16 @@ def watched(browser: Browser) -> Generator[tuple[OpenTab, list[str]]]:
             return tab
 
         yield open_tab, complaints
+
+
+def wait_until(tab: Page, condition: Callable[[], object]) -> None:
+    """Let the tab go on until the condition holds; for what `expect` has no words for.
+
+    Raises:
+        TimeoutError: It did not hold in time.
+    """
+    for _ in range(PATIENCE // 20):
+        if condition():
+            return
+        tab.wait_for_timeout(20)  # it is only while we wait in this way that we are told anything
+    raise TimeoutError

@@ -251,7 +251,7 @@ def test_a_lost_connection_is_resumed_without_a_hole(browser: Browser, url: str)
             expect_heard(bob, "and after the crash")
 
         back = ada.get_by_text("You were away, and have missed nothing.")
-        expect(back).to_be_visible(timeout=20_000)
+        expect(back).to_be_visible()
         expect_heard(bob, "from afar")
         expect_heard(ada, "from afar")
         assert said(ada) == said(bob) == ["before", "meanwhile", "and after the crash", "from afar"]
@@ -279,7 +279,7 @@ def test_who_was_away_for_too_long_sees_the_gap_and_the_last_of_what_was_said(
             )
             expect_heard(bob, "sheep 101")
 
-        expect(ada.get_by_text("You were away for too long")).to_have_count(1, timeout=20_000)
+        expect(ada.get_by_text("You were away for too long")).to_have_count(1)
         expect_heard(ada, "sheep 101")
         assert said(ada) == ["before", *(f"sheep {number}" for number in range(52, 102))]
         say(ada, "so many")
@@ -310,7 +310,7 @@ def test_the_page_comes_back_when_the_server_does_and_shows_the_gap(
         say(ada, "there you are")
 
         with host(port=int(url.rpartition(":")[2])):
-            expect(ada.locator("#state")).to_have_text("connected", timeout=20_000)
+            expect(ada.locator("#state")).to_have_text("connected")
             expect_heard(ada, "there you are")
 
             expect(ada.get_by_text("The server has begun anew.")).to_have_count(1)

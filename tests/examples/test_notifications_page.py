@@ -18,8 +18,6 @@ pytestmark = pytest.mark.browser
 Host: TypeAlias = Callable[..., AbstractContextManager[str]]
 Tell: TypeAlias = Callable[..., None]
 
-PATIENCE = 20_000
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -170,12 +168,10 @@ def test_when_the_server_is_back_without_its_tokens_the_page_asks_to_log_in(
     with watched(browser) as (open_tab, _):
         with host() as url:
             ada = enter(open_tab, url)
-        expect(ada.get_by_role("status")).to_have_text(re.compile("trying again"), timeout=PATIENCE)
+        expect(ada.get_by_role("status")).to_have_text(re.compile("trying again"))
 
         with host(port=int(url.rpartition(":")[2])):
-            expect(ada.get_by_role("alert")).to_have_text(
-                "You are not logged in any more.", timeout=PATIENCE
-            )
+            expect(ada.get_by_role("alert")).to_have_text("You are not logged in any more.")
             give_password(ada)
             expect(ada.get_by_role("status")).to_have_text("connected")
 
