@@ -92,11 +92,16 @@ def planned() -> list[Run]:
     this = f"{sys.version_info.major}.{sys.version_info.minor}"
     pins = REPORTS / "oldest-dependencies.txt"
     pins.write_bytes(subprocess.check_output([sys.executable, "tools/oldest.py"]))
+    elsewhere = [
+        tests_on(version, name=version) for version in (NEWEST, BETWEEN) if version != this
+    ]
+    # The longest first: none is to be left over at the end, with one core idle beside it.
     return [
         Run("heavy", [pytest(".venv", "heavy", "-m", "heavy and not browser")]),
+        *elsewhere[:1],
         Run("pages", [pytest(".venv", "pages", "-m", "browser")]),
         Run("checks", [["make", "--no-print-directory", "--keep-going", "lint", "types"]]),
-        *(tests_on(version, name=version) for version in (NEWEST, BETWEEN) if version != this),
+        *elsewhere[1:],
         tests_on(OLDEST, "--constraint", str(pins), name="oldest"),
     ]
 
