@@ -22,6 +22,8 @@ OLDEST = "3.11"
 BETWEEN = "3.12"
 NEWEST = "3.13"
 PLAIN = "not browser and not heavy"
+HEAVY = "heavy and not browser"
+FIRE = "tests/fire"
 
 ELSEWHERE = {
     "3.13": (
@@ -97,9 +99,10 @@ def planned() -> list[Run]:
     ]
     # The longest first: none is to be left over at the end, with one core idle beside it.
     return [
-        Run("heavy", [pytest(".venv", "heavy", "-m", "heavy and not browser")]),
+        Run("heavy", [pytest(".venv", "heavy", "-m", HEAVY, "--ignore", FIRE)]),
         *elsewhere[:1],
         Run("pages", [pytest(".venv", "pages", "-m", "browser")]),
+        Run("fire", [pytest(".venv", "fire", "-m", HEAVY, FIRE)]),
         Run("checks", [["make", "--no-print-directory", "--keep-going", "lint", "types"]]),
         *elsewhere[1:],
         tests_on(OLDEST, "--constraint", str(pins), name="oldest"),

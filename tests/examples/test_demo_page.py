@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.examples.pages import in_all_looks
 from tests.support.browser import open_browser, screenshot_path
 from tests.support.line import line_to
 
@@ -318,11 +319,8 @@ def test_the_page_comes_back_when_the_server_does_and_shows_the_gap(
 
 
 @pytest.mark.parametrize("host", ["trio"], indirect=True)  # the look is the same on both
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1100, 720), (390, 760)], ids=["wide", "narrow"])
-def test_the_page_fits_its_window(open_tab: OpenTab, scheme: str, width: int, height: int) -> None:
-    look = {"color_scheme": scheme, "viewport": {"width": width, "height": height}}
-    ada, bob = open_tab("Ada", **look), open_tab("Bob")
+def test_the_page_fits_its_window(open_tab: OpenTab) -> None:
+    ada, bob = open_tab("Ada"), open_tab("Bob")
     say(ada, "Is the gate at the lower field shut?")
     expect_heard(bob, "Is the gate at the lower field shut?")
     say(bob, "It is. I went by at seven, and counted forty-one: " + "baa" * 40)
@@ -331,7 +329,8 @@ def test_the_page_fits_its_window(open_tab: OpenTab, scheme: str, width: int, he
     say(ada, "Still here?")
     expect_heard(ada, "Still here?")
 
-    ada.screenshot(path=screenshot_path(f"demo-{scheme}-{width}"))
+    for look, width, height in in_all_looks(ada):
+        ada.screenshot(path=screenshot_path(f"demo-{look}"))
 
-    assert ada.evaluate("document.documentElement.scrollWidth") <= width
-    assert ada.evaluate("document.documentElement.scrollHeight") <= height
+        assert ada.evaluate("document.documentElement.scrollWidth") <= width
+        assert ada.evaluate("document.documentElement.scrollHeight") <= height
