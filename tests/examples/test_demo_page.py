@@ -330,6 +330,7 @@ def test_the_page_fits_its_window(open_tab: OpenTab) -> None:
     expect_heard(ada, "Still here?")
 
     for look, width, height in in_all_looks(ada):
+        ada.get_by_role("log").evaluate("node => node.scrollTo(0, node.scrollHeight)")
         ada.screenshot(path=screenshot_path(f"demo-{look}"))
 
         assert ada.evaluate("document.documentElement.scrollWidth") <= width
