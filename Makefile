@@ -35,8 +35,9 @@ coverage: environment ## Measure, by branch, what the tests reach
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
 
-fire: environment ## Prove the guarantees of rooms at full size on each backend: some minutes
-	HERDWICK_FIRE=1 .venv/bin/python -m pytest tests/fire
+fire: environment ## Prove the guarantees of rooms and supervisors at full size on each backend: some minutes
+	HERDWICK_FIRE=1 HERDWICK_MACHINE=5 .venv/bin/python -m pytest tests/fire \
+		tests/runtime/test_supervisor_machine.py
 
 bench: ## Measure herdwick beside other servers (QUICK=1: in a minute)
 	@tools/environment .venv-bench "$(PYTHON)" bench --editable . --group peers

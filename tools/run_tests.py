@@ -22,6 +22,8 @@ OLDEST = "3.11"
 BETWEEN = "3.12"
 NEWEST = "3.13"
 PLAIN = "not browser and not heavy"
+HEAVY = "heavy and not browser"
+FIRE = "tests/fire"
 
 ELSEWHERE = {
     "3.13": (
@@ -39,6 +41,10 @@ ELSEWHERE = {
 }
 """Which folders of tests run on other interpreters than the main one, and on the oldest packages:
 the event loops differ from one to the next, and what other packages do; the pages do not."""
+
+UNWANTED = {"MAKEFLAGS", "PYTHONDONTWRITEBYTECODE"}
+"""What no command sees of the environment: without bytecode that is kept, each of the hundreds of
+programs that the tests start would compile all of Herdwick, and each run all of the tests."""
 
 SECONDS_PER_COMMAND = 1800.0
 
@@ -88,11 +94,17 @@ def planned() -> list[Run]:
     this = f"{sys.version_info.major}.{sys.version_info.minor}"
     pins = REPORTS / "oldest-dependencies.txt"
     pins.write_bytes(subprocess.check_output([sys.executable, "tools/oldest.py"]))
+    elsewhere = [
+        tests_on(version, name=version) for version in (NEWEST, BETWEEN) if version != this
+    ]
+    # The longest first: none is to be left over at the end, with one core idle beside it.
     return [
-        Run("heavy", [pytest(".venv", "heavy", "-m", "heavy and not browser")]),
+        Run("heavy", [pytest(".venv", "heavy", "-m", HEAVY, "--ignore", FIRE)]),
+        *elsewhere[:1],
         Run("pages", [pytest(".venv", "pages", "-m", "browser")]),
+        Run("fire", [pytest(".venv", "fire", "-m", HEAVY, FIRE)]),
         Run("checks", [["make", "--no-print-directory", "--keep-going", "lint", "types"]]),
-        *(tests_on(version, name=version) for version in (NEWEST, BETWEEN) if version != this),
+        *elsewhere[1:],
         tests_on(OLDEST, "--constraint", str(pins), name="oldest"),
     ]
 
@@ -102,7 +114,8 @@ def tests_on(version: str, *pip_arguments: str, name: str) -> Run:
     if found.returncode:
         return Run(name, [], f"python{version} is neither on PATH nor in pyenv")
     venv = f".venv-{name}"
-    group = ["--editable", ".", "--group", "test"]
+    # Not compiled: it is but a part of what is installed that is imported, and compiled then.
+    group = ["--no-compile", "--editable", ".", "--group", "test"]
     setup = ["tools/environment", venv, found.stdout.strip(), "test", *group, *pip_arguments]
     folders = [f"tests/{part}" for part in ELSEWHERE[name]]
     return Run(name, [setup, pytest(venv, name, "-m", PLAIN, *folders)])
@@ -119,7 +132,7 @@ def execute(run: Run, *, shown: bool = False) -> Outcome:
     """Carry out a run; its output goes to the terminal if `shown`, else to a file."""
     report = REPORTS / f"{run.name}.xml"
     report.unlink(missing_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     started = time.monotonic()
     log = REPORTS / f"{run.name}.txt"
     with nullcontext(sys.stdout) if shown else log.open("w") as output:

@@ -15,7 +15,7 @@ Handler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
 
 P = TypeVar("P", bound=Peer)
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test that hangs fails."""
 
 

@@ -120,7 +120,7 @@ async def test_a_pause_that_ends_in_time_closes_nothing(raw_stage: Stage[RawPeer
 
 async def test_while_reading_is_paused_no_pong_is_demanded() -> None:
     app = Application(
-        limits=Limits(inbox_messages=2, ping_interval=0.05, ping_timeout=0.05, close_timeout=0.05)
+        limits=Limits(inbox_messages=2, ping_interval=0.2, ping_timeout=0.2, close_timeout=0.05)
     )
     given_up = anyio.Event()
     states: list[WebSocketState] = []

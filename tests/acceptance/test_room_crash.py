@@ -72,7 +72,7 @@ async def test_five_hundred_sockets_stay_when_their_room_crashes(stage: Stage[Ra
         for number in range(1, 20):
             await push(peers[number], number)
 
-        await crash(hall.ref(), OSError("boom"))
+        await crash(hall.ref(), OSError("boom"), timeout=60)
         await until(lambda: all(len(each) >= 19 for each in heard))
 
         assert hall.members == before

@@ -44,6 +44,7 @@ def liar(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("generator")
 def test_the_quick_benchmark_writes_every_figure(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.wire", "--quick", "--contestant", "herdwick"]

@@ -14,7 +14,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
     return virtual_backend(request.param, patience=0.02)
 
 
-@pytest.fixture(params=["node", pytest.param("browser", marks=pytest.mark.browser)])
+IN_NODE = pytest.param("node", marks=pytest.mark.heavy)  # each test starts a program
+IN_BROWSER = pytest.param("browser", marks=pytest.mark.browser)
+
+
+@pytest.fixture(params=[IN_NODE, IN_BROWSER])
 def act(request: pytest.FixtureRequest) -> Act:
     """What plays the scenes of javascript/scenes.mjs."""
     if request.param == "node":

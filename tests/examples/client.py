@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.clients import Peer, Refused, httpx_ws_client, receive_json
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test that waits fails."""
 
 

@@ -2,16 +2,20 @@
 
 import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import Any, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from playwright.sync_api import Browser, Page
 
+from tests.support.browser import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 SERVING = re.compile(r"(?<=serving on )http://\S+")
+
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 
 OpenTab: TypeAlias = Callable[..., Page]
 
@@ -53,3 +57,29 @@ def watched(browser: Browser) -> Generator[tuple[OpenTab, list[str]]]:
             return tab
 
         yield open_tab, complaints
+
+
+def in_all_looks(*tabs: Page, height: int = 760) -> Iterator[tuple[str, int, int]]:
+    """Show tabs wide and narrow, light and dark, one look after the other.
+
+    Gives a name for it, its width and its height.
+    """
+    for width, high in ((1100, 720), (390, height)):
+        for scheme in SCHEMES:
+            for tab in tabs:
+                tab.set_viewport_size({"width": width, "height": high})
+                tab.emulate_media(color_scheme=scheme)
+            yield f"{scheme}-{width}", width, high
+
+
+def wait_until(tab: Page, condition: Callable[[], object]) -> None:
+    """Let the tab go on until the condition holds; for what `expect` has no words for.
+
+    Raises:
+        TimeoutError: It did not hold in time.
+    """
+    for _ in range(PATIENCE // 20):
+        if condition():
+            return
+        tab.wait_for_timeout(20)  # it is only while we wait in this way that we are told anything
+    raise TimeoutError

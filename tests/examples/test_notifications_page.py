@@ -10,15 +10,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.examples.pages import OpenTab, run_program, watched
+from tests.examples.pages import OpenTab, in_all_looks, run_program, watched
 from tests.support.browser import open_browser, screenshot_path
 
 pytestmark = pytest.mark.browser
 
 Host: TypeAlias = Callable[..., AbstractContextManager[str]]
 Tell: TypeAlias = Callable[..., None]
-
-PATIENCE = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -170,27 +168,20 @@ def test_when_the_server_is_back_without_its_tokens_the_page_asks_to_log_in(
     with watched(browser) as (open_tab, _):
         with host() as url:
             ada = enter(open_tab, url)
-        expect(ada.get_by_role("status")).to_have_text(re.compile("trying again"), timeout=PATIENCE)
+        expect(ada.get_by_role("status")).to_have_text(re.compile("trying again"))
 
         with host(port=int(url.rpartition(":")[2])):
-            expect(ada.get_by_role("alert")).to_have_text(
-                "You are not logged in any more.", timeout=PATIENCE
-            )
+            expect(ada.get_by_role("alert")).to_have_text("You are not logged in any more.")
             give_password(ada)
             expect(ada.get_by_role("status")).to_have_text("connected")
 
 
 @pytest.mark.parametrize("host", ["trio"], indirect=True)  # the look is the same on both
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1100, 720), (390, 800)], ids=["wide", "narrow"])
-def test_the_page_fits_its_window(
-    log_in: OpenTab, tell: Tell, url: str, scheme: str, width: int, height: int
-) -> None:
-    look = {"color_scheme": scheme, "viewport": {"width": width, "height": height}}
-    with_login = log_in("bob", **look)
+def test_the_page_fits_its_window(log_in: OpenTab, tell: Tell) -> None:
+    with_login = log_in("bob")
     with_login.get_by_role("button", name="Log me out everywhere").click()
     expect(with_login.get_by_role("heading", name="Log in")).to_be_visible()
-    tab = log_in(**look)
+    tab = log_in()
     tell("The vet comes on Thursday at ten.")
     tell("Somebody has left the gate at the lower field open.")
     expect_unread(tab, 2)
@@ -202,8 +193,9 @@ def test_the_page_fits_its_window(
     tell("Found her.")
     expect_unread(tab, 2)
 
-    tab.screenshot(path=screenshot_path(f"notifications-{scheme}-{width}"))
-    with_login.screenshot(path=screenshot_path(f"notifications-login-{scheme}-{width}"))
+    for look, width, _ in in_all_looks(tab, with_login, height=800):
+        tab.screenshot(path=screenshot_path(f"notifications-{look}"))
+        with_login.screenshot(path=screenshot_path(f"notifications-login-{look}"))
 
-    for each in (tab, with_login):
-        assert each.evaluate("document.documentElement.scrollWidth") <= width
+        for each in (tab, with_login):
+            assert each.evaluate("document.documentElement.scrollWidth") <= width

@@ -14,6 +14,7 @@ import pytest
 from herdwick.actors import History
 from herdwick.testing import VIRTUAL_BACKENDS, virtual_backend
 from tests.fire import ALL_SIZES
+from tests.support.programs import on_ci
 
 from .arena import Note
 from .battle import Battle
@@ -22,7 +23,8 @@ from .peers import PlainPeer, V1Peer
 TOPIC: Final = "room:a"
 MEMBERS: Final = 200
 PUBLISHERS: Final = 20
-SIZE: Final = int(os.environ.get("HERDWICK_STORM", "100000"))
+USUAL: Final = "30000" if on_ci() and not ALL_SIZES else "100000"
+SIZE: Final = int(os.environ.get("HERDWICK_STORM", USUAL))
 
 SLOW: Final = 20
 """Members that read a little now and then."""

@@ -153,7 +153,7 @@ async def test_a_head_that_dribbles_is_cut_at_its_deadline() -> None:
 
 
 async def test_an_idle_connection_is_closed_at_the_same_deadline() -> None:
-    async with serve(FakeApp(limits=Limits(head_timeout=0.1))) as url, connected(url) as wire:
+    async with serve(FakeApp(limits=Limits(head_timeout=0.5))) as url, connected(url) as wire:
         await wire.send(GET)
         assert (await wire.answer()).status == 200
 

@@ -4,9 +4,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.support.programs import find_browser
+
+PATIENCE = 20_000
+"""Milliseconds in which a page has to come to what is expected: a loaded machine takes its time."""
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 
@@ -15,6 +18,7 @@ ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 def open_browser() -> Generator[Browser]:
     """Start a browser of our own, without a window, and close it afterwards."""
     executable = find_browser()
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable, args=["--disable-gpu", "--disable-quic", "--disable-sync"]

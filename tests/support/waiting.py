@@ -10,9 +10,9 @@ async def until(condition: Callable[[], object]) -> None:
     """Let the others run until the condition holds; for what has no event to wait for.
 
     Raises:
-        TimeoutError: It did not hold within 30 s.
+        TimeoutError: It did not hold within 60 s.
     """
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while not condition():
             await anyio.lowlevel.checkpoint()
 
@@ -27,9 +27,9 @@ async def settled(measure: Callable[[], object]) -> None:
     """Let the others run until what is measured has stayed the same for 1000 turns.
 
     Raises:
-        TimeoutError: It went on changing for 30 s.
+        TimeoutError: It went on changing for 60 s.
     """
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         before, now = None, measure()
         while before != now:
             before = now

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pytest
 
@@ -20,21 +20,27 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 MARK = "  # wrong: "
 
+RIGHT = ["right.py", "right_with_rooms.py"]
+WRONG = ["mistakes.py", "mistakes_with_rooms.py"]
+
 Errors: TypeAlias = dict[int, list[str]]
 """What a type checker says of a file, by line."""
+Told: TypeAlias = Iterator[tuple[Path, int, str]]
 
 
-def told_by_pyright(file: Path) -> Iterable[tuple[int, str]]:
-    report = run("pyright", "--outputjson", str(file))
-    told: list[dict[str, Any]] = json.loads(report)["generalDiagnostics"]
-    return [(entry["range"]["start"]["line"] + 1, entry["message"]) for entry in told]
+def told_by_pyright(files: list[Path]) -> Told:
+    report = run("pyright", "--outputjson", *map(str, files))
+    for entry in json.loads(report)["generalDiagnostics"]:
+        yield Path(entry["file"]), entry["range"]["start"]["line"] + 1, entry["message"]
 
 
-def told_by_mypy(file: Path) -> Iterable[tuple[int, str]]:
+def told_by_mypy(files: list[Path]) -> Told:
     # A cache of its own: the project's may be in use.
-    report = run("mypy", "--output=json", f"--cache-dir={file.parent / 'cache'}", str(file))
-    told: list[dict[str, Any]] = [json.loads(line) for line in report.splitlines() if line]
-    return [(entry["line"], entry["message"]) for entry in told if entry["severity"] == "error"]
+    cache = files[0].parent / "cache"
+    report = run("mypy", "--output=json", f"--cache-dir={cache}", *map(str, files))
+    for entry in map(json.loads, filter(None, report.splitlines())):
+        if entry["severity"] == "error":
+            yield ROOT / entry["file"], entry["line"], entry["message"]
 
 
 def run(checker: str, *arguments: str) -> str:
@@ -46,34 +52,25 @@ def run(checker: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("typing")
+@pytest.fixture(scope="module", params=[told_by_pyright, told_by_mypy], ids=["pyright", "mypy"])
+def found(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Errors]:
+    """Let a type checker look at all files, and give what it says of each."""
+    # Copies: the project's settings leave the mistakes out, and pyright leaves out even a file that
+    # it is told to check. All at once: most of a checker's time goes into what they import.
+    folder = tmp_path_factory.mktemp("typing")
+    copies = [Path(shutil.copy(HERE / name, folder)) for name in (*RIGHT, *WRONG)]
+    found: dict[str, Errors] = {copy.name: defaultdict(list) for copy in copies}
+    for file, line, message in request.param(copies):
+        found[file.name][line].append(message)
+    return found
 
 
-@pytest.fixture(params=[told_by_pyright, told_by_mypy], ids=["pyright", "mypy"])
-def check(request: pytest.FixtureRequest, folder: Path) -> Callable[[str], Errors]:
-    """Has a type checker look at a file beside this one."""
-
-    def errors(name: str) -> Errors:
-        # A copy: the project's settings leave the mistakes out, and pyright leaves out even a file
-        # that it is told to check.
-        copy = Path(shutil.copy(HERE / name, folder))
-        by_line: Errors = defaultdict(list)
-        for line, message in request.param(copy):
-            by_line[line].append(message)
-        return by_line
-
-    return errors
-
-
-@pytest.mark.parametrize("file", ["mistakes.py", "mistakes_with_rooms.py"])
-def test_each_mistake_is_one_error_and_nothing_else_is(
-    check: Callable[[str], Errors], file: str
-) -> None:
+@pytest.mark.parametrize("file", WRONG)
+def test_each_mistake_is_one_error_and_nothing_else_is(found: dict[str, Errors], file: str) -> None:
     lines = (HERE / file).read_text().splitlines()
-
-    errors = check(file)
+    errors = found[file]
 
     surprises = [
         f"{number}: {line.strip()}\n{errors[number]}"
@@ -83,11 +80,9 @@ def test_each_mistake_is_one_error_and_nothing_else_is(
     assert not surprises, "\n".join(surprises)
 
 
-@pytest.mark.parametrize("file", ["right.py", "right_with_rooms.py"])
-def test_right_uses_are_no_errors(check: Callable[[str], Errors], file: str) -> None:
-    errors = check(file)
-
-    assert errors == {}
+@pytest.mark.parametrize("file", RIGHT)
+def test_right_uses_are_no_errors(found: dict[str, Errors], file: str) -> None:
+    assert found[file] == {}
 
 
 def test_right_uses_are_no_errors_at_run_time_either() -> None:

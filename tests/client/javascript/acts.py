@@ -36,7 +36,7 @@ def node() -> list[str | Path]:
 
 def act_in_node(scene: str, url: str) -> None:
     command = [*node(), ROOT / SCENES / "node.mjs", scene, url]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert told.returncode == 0, told.stdout + told.stderr
 
 

@@ -25,7 +25,7 @@ from herdwick.protocol.v1 import (
     encode,
 )
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 F = TypeVar("F", bound=ClientFrame)
 
