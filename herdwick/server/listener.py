@@ -44,6 +44,7 @@ class Listener:
         self._hosting = anyio.CancelScope(shield=True)
         self._stopping = False
         self._left = anyio.Event()
+        self._addresses: dict[Address | None, Address | None] = {}
         self.ready = anyio.Event()
         """It accepts connections."""
 
@@ -103,7 +104,9 @@ class Listener:
 
     def _take(self, connection: socket.socket, client: Address | None) -> None:
         service = self._service
-        peers = Peers(client, address_of(connection.getsockname()), service.ssl is not None)
+        ours = address_of(connection.getsockname())
+        ours = self._addresses.setdefault(ours, ours)  # one of a few: all connections share them
+        peers = Peers(client, ours, service.ssl is not None)
         if self._poller is None:
             self._start(Visit(service, connection, peers))
             return
