@@ -9,7 +9,7 @@ from typing import Final, cast
 import anyio
 
 from herdwick.actors import Connection, Data, RawHeaders, Shared, size_of
-from herdwick.runtime import Once, Waiter, Waiters
+from herdwick.runtime import Waiter, Waiters, current_clock
 
 from .asgi_types import ASGIEvent, ASGIReceive, ASGISend, Scope
 from .limits import Limits
@@ -40,10 +40,15 @@ async def drive(
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_write, transport, send, connection)
-            tasks.start_soon(_read, receive, connection, transport)
+            with anyio.CancelScope() as reading:
+                clock = current_clock()
+
+                def await_end() -> None:
+                    reading.deadline = clock() + limits.close_timeout
+
+                connection.over.then(await_end)
+                await _read(receive, connection, transport)
             await connection.over.wait()
-            with anyio.move_on_after(limits.close_timeout):
-                await transport.ended.wait()
             tasks.cancel_scope.cancel()
     finally:
         connection.disconnected(1006, "the server dropped the connection")
@@ -58,7 +63,6 @@ async def _read(receive: ASGIReceive, connection: Connection, transport: ASGITra
         connection.disconnected(event.get("code") or 1005, event.get("reason") or "")
     except Exception:  # whatever a server raises, the client is gone
         connection.disconnected(1006, "")
-    transport.ended.happen()
     transport.abort()
 
 
@@ -80,8 +84,6 @@ class ASGITransport:
     longest_pause = LONGEST_PAUSE
 
     def __init__(self, scope: Scope, most_bytes: int) -> None:
-        self.ended = Once()
-        """The server has told the end of the connection."""
         extensions = cast("dict[str, object]", scope.get("extensions") or {})
         self._can_respond = "websocket.http.response" in extensions
         self._events: deque[tuple[ASGIEvent, int]] = deque()
