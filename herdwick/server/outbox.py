@@ -20,7 +20,8 @@ class Outbox:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._frames: list[bytes] = []
+        self._frames: list[bytes] | None = None
+        """Made when there is something to write: it is mostly nothing."""
         self._controls: list[bytes] | None = None
         """Control frames; made when needed, for most connections never owe one."""
         self._waiting = 0
@@ -51,7 +52,10 @@ class Outbox:
 
     def put(self, frame: bytes) -> bool:
         """Append a frame, and tell whether the outbox is now over its bound."""
-        self._frames.append(frame)
+        if self._frames is None:
+            self._frames = [frame]
+        else:
+            self._frames.append(frame)
         self._waiting += len(frame)
         return self._waiting + self._in_flight > self._bound
 
@@ -70,8 +74,8 @@ class Outbox:
     def take(self) -> bytes:
         """Take what one write is to carry, b"" if nothing waits."""
         frames = self._frames
-        if len(frames) == 1 and self._controls is None:  # as mostly: 0.4 µs of the 1 µs below
-            frame = frames.pop()
+        if frames is not None and len(frames) == 1 and self._controls is None:
+            frame, self._frames = frames[0], None  # as mostly: 0.4 µs of the 1 µs below
             self._waiting = 0
             self._in_flight += len(frame)
             return frame
@@ -90,13 +94,14 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget everything: nobody will read it."""
-        self._frames.clear()
-        self._controls = None
+        self._frames = self._controls = None
         self._waiting = self._in_flight = 0
 
     def _take_frames(self) -> list[bytes]:
+        if self._frames is None:
+            return []
         if self._waiting <= CHUNK:
-            taken, self._frames = self._frames, []
+            taken, self._frames = self._frames, None
             return taken
         size = count = 0
         for frame in self._frames:

@@ -1,6 +1,7 @@
 """Requests and ASGI scopes from the parsed head of a request."""
 
 import re
+import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Final
@@ -86,25 +87,27 @@ class Handshake(Request):
         InvalidTarget: See `split_target`.
     """
 
-    __slots__ = ("_head", "_peers", "_root_path", "_state")
+    __slots__ = ("_client", "_head", "_root_path", "_secure", "_server", "_state")
 
     def __init__(
         self, head: Head, peers: Peers, *, root_path: str = "", state: MutableMapping[str, object]
     ) -> None:
         super().__init__(None)
         self._head = head
-        self._peers = peers
+        # Not the peers themselves: one object more for each connection.
+        self._client, self._server, self._secure = peers.client, peers.server, peers.secure
         self._root_path = root_path
         self._state = state
         path, raw_path, _ = split_target(head.target)
         if not root_path and len(path) == len(raw_path):  # nothing is escaped
-            self._raw_path = path
+            self._raw_path = sys.intern(path)  # most connections go to the same few
 
     @property
     def scope(self) -> Scope:
         """The ASGI scope (WebSocket specification 2.4)."""
         if self._scope is None:
-            scope = _scope(self._head, self._peers, self._root_path, self._state)
+            peers = Peers(self._client, self._server, self._secure)
+            scope = _scope(self._head, peers, self._root_path, self._state)
             scope.update(
                 type="websocket",
                 scheme=self.scheme,
@@ -145,7 +148,7 @@ class Handshake(Request):
     def scheme(self) -> str:
         """How it came: ws or wss."""
         if self._scope is None:
-            return "wss" if self._peers.secure else "ws"
+            return "wss" if self._secure else "ws"
         return super().scheme
 
     @property
@@ -158,8 +161,8 @@ class Handshake(Request):
     @property
     def client_ip(self) -> str:
         """The address of the peer, or "unknown"."""
-        client = self._peers.client
-        return client[0] if self._scope is None and client else super().client_ip
+        known = self._client if self._scope is None else None
+        return known[0] if known else super().client_ip
 
     @property
     def subprotocols(self) -> list[str]:
