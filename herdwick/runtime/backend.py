@@ -5,7 +5,6 @@ import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context
-from functools import partial
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeAlias, cast
 
@@ -234,9 +233,12 @@ class _TrioNursery:
         self._tasks = tasks
 
     def spawn(self, main: Main, context: Context, name: str, done: Callable[[], None]) -> None:
-        context.run(partial(self._tasks.start_soon, _to_the_end, main, done, name=name))
+        context.run(self._start, main, name, done)
 
     spawn_soon = spawn
+
+    def _start(self, main: Main, name: str, done: Callable[[], None]) -> None:
+        self._tasks.start_soon(_to_the_end, main, done, name=name)
 
 
 async def _to_the_end(main: Main, done: Callable[[], None]) -> None:

@@ -95,7 +95,7 @@ class Request:
     def __init__(
         self, scope: Scope | None, receive: ASGIReceive | None = None, *, body_bytes: int = MIB
     ) -> None:
-        self._scope = scope
+        self._scope: Scope | None = scope
         """None where a derived class makes it when it is asked for."""
         self.body_bytes = body_bytes
         """The size up to which a body is taken; more is answered with 413."""
