@@ -5,6 +5,7 @@ import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeAlias, cast
 
@@ -325,9 +326,16 @@ class Scope(Protocol):
 def shield() -> Scope:
     """Make a scope that no cancellation from outside reaches into.
 
-    On trio it is trio's own: anyio's is one more object around it, twice as dear.
+    On trio it is trio's own: anyio's is one more object around it, twice as dear. On asyncio it is
+    made by anyio's class for asyncio: to look for that takes as long as all the rest, and every
+    actor begins with it.
     """
-    return anyio.CancelScope(shield=True) if in_asyncio_task() else trio.CancelScope(shield=True)
+    return _scope_of_asyncio()(shield=True) if in_asyncio_task() else trio.CancelScope(shield=True)
+
+
+@cache
+def _scope_of_asyncio() -> type[anyio.CancelScope]:
+    return type(anyio.CancelScope())
 
 
 async def checkpoint() -> None:
