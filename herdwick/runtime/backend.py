@@ -22,7 +22,9 @@ def current_clock() -> Clock:
 
     `anyio.current_time` is not: it needs a task to know its backend.
     """
-    return trio.current_time if trio.lowlevel.in_trio_task() else asyncio.get_running_loop().time
+    if trio.lowlevel.in_trio_task():
+        return trio.lowlevel.current_clock().current_time
+    return asyncio.get_running_loop().time
 
 
 def in_asyncio_task() -> bool:

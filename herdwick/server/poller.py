@@ -24,7 +24,7 @@ from herdwick.runtime import Waiter, checkpoint
 
 from .carrier import Carrier, Pace, Site
 from .connection import OVER
-from .gate import Gate, Verdict
+from .gate import Gate, Plain, Verdict
 from .sockets import forget_unsent
 from .streams import RECEIVE_BYTES
 
@@ -103,6 +103,10 @@ class Poller:
             self._epoll.modify(descriptor, events)
         else:
             self._epoll.register(descriptor, events)
+        self._waiting[descriptor] = item
+
+    def take_over(self, descriptor: int, item: Ready) -> None:
+        """Have an item called for a socket that is waited for already, to read from it."""
         self._waiting[descriptor] = item
 
     def forget(self, descriptor: int) -> None:
@@ -204,7 +208,11 @@ class SocketEntrance:
             data = b""
         verdict = self._gate.receive(data) if data else None
         if verdict is not None:
-            self._leave()
+            # The epoll waits on, for whoever takes over: two system calls less.
+            self._poller.leave(self)
+            self._site.ticker.forget(self)
+            if isinstance(verdict, Plain):
+                self._poller.forget(self._socket.fileno())
             self._decide(verdict)
         elif not data:
             self.drop()
@@ -215,13 +223,10 @@ class SocketEntrance:
 
     def drop(self) -> None:
         """End."""
-        self._leave()
-        self._socket.close()
-
-    def _leave(self) -> None:
         self._poller.forget(self._socket.fileno())
         self._poller.leave(self)
         self._site.ticker.forget(self)
+        self._socket.close()
 
 
 class SocketCarrier(Carrier):
@@ -251,6 +256,7 @@ class SocketCarrier(Carrier):
         """Whether the peer has sent its last byte."""
         self._half_closed = False
         poller.enter(self)
+        poller.take_over(self._descriptor, self)
 
     def begin(self, receiver: Receiver, early: bytes) -> None:
         """Carry the connection; `early` came together with the handshake."""
@@ -258,7 +264,6 @@ class SocketCarrier(Carrier):
             self.connection.receiver = receiver
             self.connection.lost()  # refused and gone already
             return
-        self._watch()
         super().begin(receiver, early)
 
     # ------------------------------------------------------------------ the poller's side

@@ -22,6 +22,10 @@ SEND_BACKSTOP: Final = 20.0
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+AT_ONCE: Final = 64
+"""Connections that are accepted in one turn: to wait for each costs more than to accept it."""
+
+
 class PortInUse(OSError):
     """Somebody listens there already."""
 
@@ -108,11 +112,11 @@ async def accept_forever(
     while True:
         await anyio.wait_readable(listening)
         try:
-            connection, name = listening.accept()
+            for _ in range(AT_ONCE):
+                connection, name = listening.accept()
+                take(connection, address_of(name))
         except OSError as error:
             await _overcome(error, rest)
-        else:
-            take(connection, address_of(name))
 
 
 async def _overcome(error: OSError, rest: float) -> None:
