@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import anyio
 
 from herdwick.runtime import (
+    HAPPENED,
     NO_MAILBOX,
     NOPROC,
     NORMAL,
@@ -435,7 +436,10 @@ class Connection:
         """Be no actor, or none any more: a handshake that waits is answered with 503."""
         if self.phase is HANDSHAKE:
             self.reject(503, [(b"retry-after", b"5")])
-        self.over.happen()
+        if self._over is None:
+            self._over = HAPPENED
+        else:
+            self._over.happen()
 
     def live(self) -> Awaitable[None]:
         """Run the handler."""

@@ -18,7 +18,7 @@ General layout, from the bottom:
 
 from .actor import Actor, Context
 from .ask import LATER, Answer, Later, Place, Question, Reply, answered
-from .backend import Clock, Once, Waiter, Waiters, checkpoint, current_clock
+from .backend import HAPPENED, Clock, Once, Waiter, Waiters, checkpoint, current_clock
 from .backoff import Backoff
 from .body import ActorBody
 from .child import Child
@@ -63,6 +63,7 @@ from .timers import Timer, Timers
 from .tree import ChildCounts, ChildInfo, Kind, Node, Statistics
 
 __all__ = [
+    "HAPPENED",
     "KILLED",
     "LATER",
     "NOPROC",

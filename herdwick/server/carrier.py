@@ -7,7 +7,7 @@ from herdwick.actors import Data, RawHeaders, Receiver, Shared, Transport
 from herdwick.runtime import Clock, Waiters
 from herdwick.websocket import Limits, Request
 
-from .connection import CONNECTING, OPEN, WebSocketConnection, framed
+from .connection import CONNECTING, NOBODY, OPEN, WebSocketConnection, framed
 from .frames import INTERNAL_ERROR
 from .gate import Upgrade
 from .handshake import Refusal, build_acceptance, build_rejection
@@ -61,19 +61,6 @@ class Pace:
         self._took = seconds
 
 
-class Nobody:
-    """The receiver of a connection that has no actor."""
-
-    def deliver(self, data: Data) -> None:
-        """Take a message, and do nothing."""
-
-    def disconnected(self, code: int, reason: str) -> None:
-        """Take the end, and do nothing."""
-
-
-NOBODY: Final = Nobody()
-
-
 class Site(Protocol):
     """What all connections of one server share."""
 
@@ -112,7 +99,6 @@ class Carrier:
 
     def __init__(self, site: Site, head: Head | None = None) -> None:
         self.connection = WebSocketConnection(site.limits)
-        self.connection.receiver = NOBODY
         self._site = site
         self._head = head
         """That of a handshake that is not answered yet."""
@@ -167,8 +153,8 @@ class Carrier:
         Raises:
             InvalidHeader: A header would break the response.
         """
-        self._answered()
         response = build_rejection(status, headers, body, self.own_lines)
+        self._answered()
         self.connection.reject(response, self._site.clock())
         self.changed()
 

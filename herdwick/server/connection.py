@@ -69,6 +69,19 @@ ENDING: Final = Phase.ENDING
 OVER: Final = Phase.OVER
 
 
+class Nobody:
+    """The receiver of a connection that has no actor."""
+
+    def deliver(self, data: Data) -> None:
+        """Take a message, and do nothing."""
+
+    def disconnected(self, code: int, reason: str) -> None:
+        """Take the end, and do nothing."""
+
+
+NOBODY: Final = Nobody()
+
+
 class WebSocketConnection:
     """The server's side of one connection, from the accepted handshake to its end.
 
@@ -88,17 +101,16 @@ class WebSocketConnection:
         "_limits",
         "_needed",
         "_paused",
-        "_told",
         "lingering",
         "outbox",
         "phase",
         "receiver",
     )
 
-    receiver: Receiver
-
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self.receiver: Receiver = NOBODY
+        """Who gets the messages, and the end; nobody before there is one, and after the end."""
         self.phase = CONNECTING
         self.outbox = Outbox(limits.outbox_bytes)
         # Whether the peer may still be sending what we do not read: the driver then closes its
@@ -112,7 +124,6 @@ class WebSocketConnection:
         self._close_by: float | None = None
         self._control_budget = _CONTROL_BURST
         self._control_seen = 0.0
-        self._told = False
         self._paused = False
         # Whether frames are parsed; and up to which second byte a frame takes the fast path.
         # Both follow from phase, pause and fragments: see `_steer`.
@@ -354,9 +365,10 @@ class WebSocketConnection:
         self._fast_top = 0x80 + min(125, self._limits.message_bytes) if fast else _NEVER
 
     def _tell(self, code: int, reason: str) -> None:
-        if not self._told:
-            self._told = True
-            self.receiver.disconnected(code, reason)
+        # Once; and it knows us, and we know it: without this cut, only the garbage collector would
+        # free an ended connection.
+        receiver, self.receiver = self.receiver, NOBODY
+        receiver.disconnected(code, reason)
 
 
 def framed(message: Shared) -> bytes:

@@ -132,3 +132,38 @@ async def test_of_a_thousand_connections_nothing_is_left(
     assert crowd.most == CROWD
     assert crowd.answers == [True] * 2 * CROWD
     assert len(seen) == 0
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("leave", [close, RawPeer.drop])
+@pytest.mark.parametrize("stage", SERVERS)
+async def test_an_ended_connection_does_not_wait_for_the_collector(
+    stage: Stage[RawPeer], leave: Callable[[RawPeer], Awaitable[None]]
+) -> None:
+    app = Application()
+    seen: WeakSet[object] = WeakSet()
+
+    @app.ws("/")
+    async def echo(websocket: WebSocket) -> None:
+        seen.update((websocket, websocket.connection, websocket.request))
+        await websocket.accept()
+        async with websocket.join("fell"):
+            async for message in websocket.iter_text():
+                await websocket.send_text(message)
+
+    async with stage.serve(app) as url:
+        for _ in range(3):
+            async with stage.connect(url) as peer:
+                await peer.send("baa")
+                assert await peer.receive() == "baa"
+                await leave(peer)
+
+        await until(lambda: not seen)

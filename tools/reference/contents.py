@@ -365,6 +365,7 @@ PAGES = (
                     "current_clock",
                     "checkpoint",
                     "Once",
+                    "HAPPENED",
                     "Waiter",
                     "Waiters",
                 ),
