@@ -1,4 +1,4 @@
-"""A connection as an actor: the handler is its body, its mailbox holds the peer's messages."""
+"""A connection as an actor: the handler is its body, the peer's messages wait in its inbox."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 import anyio
 
 from herdwick.runtime import (
-    HAPPENED,
-    NO_MAILBOX,
     NOPROC,
     NORMAL,
     ActorStopped,
@@ -210,8 +208,8 @@ class Connection:
     def reject(self, status: int, headers: RawHeaders = (), body: bytes = b"") -> None:
         """Refuse the handshake with an HTTP response; nothing happens once it was answered."""
         if self.phase is HANDSHAKE:
-            self._enter_over(Ending(1006, f"the handshake was refused with {status}"))
             self._transport.reject(status, headers, body)
+            self._enter_over(Ending(1006, f"the handshake was refused with {status}"))
 
     async def send(self, data: Data) -> bool:
         """Send a message, and wait while the peer is too far behind; False where it is over.
@@ -429,17 +427,14 @@ class Connection:
     def embody(self, life: Life) -> Connection:
         """Be the body of the actor: a connection lives once."""
         self._life, self.path = life, life.slot.path
-        life.slot.inlet, life.slot.mailbox = self, NO_MAILBOX
+        life.slot.divert(self)
         return self
 
     def refuse(self) -> None:
         """Be no actor, or none any more: a handshake that waits is answered with 503."""
         if self.phase is HANDSHAKE:
             self.reject(503, [(b"retry-after", b"5")])
-        if self._over is None:
-            self._over = HAPPENED
-        else:
-            self._over.happen()
+        self.over.happen()
 
     def live(self) -> Awaitable[None]:
         """Run the handler."""

@@ -18,7 +18,7 @@ General layout, from the bottom:
 
 from .actor import Actor, Context
 from .ask import LATER, Answer, Later, Place, Question, Reply, answered
-from .backend import HAPPENED, Clock, Once, Waiter, Waiters, checkpoint, current_clock
+from .backend import Clock, Once, Waiter, Waiters, checkpoint, current_clock
 from .backoff import Backoff
 from .body import ActorBody
 from .child import Child
@@ -48,7 +48,7 @@ from .exit import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit
 from .handlers import Handler, Mark, marked, marks_of, on, wants_value
 from .letters import Allowance
 from .life import Life
-from .mailbox import NO_MAILBOX, Mailbox, Signal
+from .mailbox import Mailbox, Signal
 from .message import Ask, Askable, Message
 from .monitors import Down, Monitor, watch
 from .policy import Overflow, Policy, PolicyOptions, Queued
@@ -63,12 +63,10 @@ from .timers import Timer, Timers
 from .tree import ChildCounts, ChildInfo, Kind, Node, Statistics
 
 __all__ = [
-    "HAPPENED",
     "KILLED",
     "LATER",
     "NOPROC",
     "NORMAL",
-    "NO_MAILBOX",
     "SHUTDOWN",
     "Actor",
     "ActorBody",

@@ -85,8 +85,8 @@ class Events:
 
     def __init__(self) -> None:
         self._subscribers: list[tuple[Callable[[Event], None], type[Event] | None]] = []
-        self._all_wanted = False
-        """Whether somebody subscribes to more than one kind."""
+        self._routine_wanted = False
+        """Whether somebody wants to hear of starts and normal exits."""
 
     def subscribe(
         self, call: Callable[[Event], None], only: type[Event] | None = None
@@ -97,12 +97,12 @@ class Events:
         """
         subscriber = (partial(call), only)  # told apart from the same function subscribed once more
         self._subscribers.append(subscriber)
-        self._look_what_is_wanted()
+        self._count_wishes()
 
         def end() -> None:
             if subscriber in self._subscribers:
                 self._subscribers.remove(subscriber)
-                self._look_what_is_wanted()
+                self._count_wishes()
 
         return end
 
@@ -113,14 +113,14 @@ class Events:
 
     def started(self, path: str, incarnation: int) -> None:
         """Tell that an incarnation is ready."""
-        if self._all_wanted:  # there are many of them, and mostly nobody listens
+        if self._routine_wanted:  # there are many of them, and mostly nobody listens
             self._tell(Started(path, incarnation))
 
     def exited(
         self, path: str, incarnation: int, reason: Exit, error: BaseException | None
     ) -> None:
         """Tell that an incarnation has ended."""
-        if self._all_wanted or reason.abnormal:
+        if self._routine_wanted or reason.abnormal:
             self.emit(Exited(path, incarnation, reason, error))
 
     def _tell(self, event: Event) -> None:
@@ -132,9 +132,9 @@ class Events:
             except Exception:
                 logger.exception("a subscriber failed on %s", event)
 
-    def _look_what_is_wanted(self) -> None:
+    def _count_wishes(self) -> None:
         quiet = (GaveUp, Restarted, Stuck, DeadLetter)
-        self._all_wanted = any(only not in quiet for _, only in self._subscribers)
+        self._routine_wanted = any(only not in quiet for _, only in self._subscribers)
 
 
 def log(event: Event) -> None:

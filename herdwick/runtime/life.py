@@ -445,7 +445,7 @@ class Life:
         try:
             with anyio.CancelScope(shield=True):
                 return await self._clean_up(reason)
-            return self.stopping or reason
+            return reason  # nobody cancels that scope
         except BaseException as error:
             return self._reason_of(error, reason)
 

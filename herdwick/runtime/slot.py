@@ -12,7 +12,7 @@ from .errors import ActorStopped, Crashed, MailboxFull, NotHandled, Restarting
 from .events import Restarted
 from .exit import NOPROC, Exit
 from .life import Life
-from .mailbox import Mailbox, Signal
+from .mailbox import NO_MAILBOX, Mailbox, Signal
 from .monitors import Monitor
 from .ref import Port, Ref
 from .roles import Owner, Spec
@@ -191,6 +191,10 @@ class Slot:
         self.attempts = attempt + 1
         self.restarted_at = (*self.restarted_at, shared.clock())[-self.attempts :]
         return backoff.delay(attempt, shared.random())
+
+    def divert(self, port: Port) -> None:
+        """Have all that is said to the actor go to a port of its own, and no mailbox."""
+        self.inlet, self.mailbox = port, NO_MAILBOX
 
     def closing(self, *, comes_back: bool, drains: bool) -> None:
         """Take no more messages: a stop is under way."""

@@ -6,12 +6,13 @@ The layers, from the sockets inwards:
     gate         the first bytes of a connection, without I/O: a handshake, or other HTTP
     visit        other HTTP over one TCP connection, and TLS; `http` speaks HTTP/1.1 over h11,
                  `exchange` is one request as ASGI events
-    carrier      what carries one WebSocket, the drivers' common half; `ticker` keeps the deadlines
+    carrier      what carries one WebSocket, the drivers' common half; `ticker` keeps the deadlines,
+                 `pace` says when to write
     protocols    the driver over asyncio's transports, for uvicorn
     poller       the driver over one epoll
     streams      the driver over any byte stream: TLS, and where there is no epoll
     connection   one WebSocket without I/O: what is true of it whatever carries it
-    assembly, keepalive, outbox, frames, handshake, scope    its parts, without I/O too
+    assembly, keepalive, outbox, frames    its parts; head, handshake, scope    how it begins
 
 And around it, what the command line does:
 

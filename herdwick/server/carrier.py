@@ -20,45 +20,8 @@ logger: Final = logging.getLogger("herdwick.server")
 WRITE_BYTES: Final = 64 * 1024
 """Bytes that wait in a driver's own hands before the rest stays in the outbox."""
 
-QUIET_TURNS: Final = 2
-LONGEST_WAIT: Final = 0.002
-"""Seconds that a message may wait for others that it can be written with: 8 broadcasts in a row
-reach each of a crowd of 1,000 in 1 or 2 writes."""
-
-
-class Pace:
-    """When to write the outboxes of one loop, all at once: as soon as nothing more comes for them.
-
-    That is two turns of the loop after the last message: one turn would come before the rest of
-    the same burst was handled, and write a frame each. Where there is no end of messages, the first
-    waits `LONGEST_WAIT`, or twice as long as the last writing has taken: the more there is to
-    write, the more is written at once.
-    """
-
-    __slots__ = ("_quiet", "_took", "_until")
-
-    def __init__(self) -> None:
-        self._quiet = 0
-        self._until = 0.0
-        self._took = 0.0
-
-    def begin(self, now: float) -> None:
-        """Take note of the first message."""
-        self._quiet = 0
-        self._until = now + max(LONGEST_WAIT, 2 * self._took)
-
-    def more(self) -> None:
-        """Take note of another one."""
-        self._quiet = 0
-
-    def is_time(self, now: float) -> bool:
-        """Tell, once a turn, whether to write now."""
-        self._quiet += 1
-        return self._quiet >= QUIET_TURNS or now >= self._until
-
-    def wrote(self, seconds: float) -> None:
-        """Take note of how long the writing has taken."""
-        self._took = seconds
+BROKEN: Final = Refusal(500, "Internal Server Error")
+"""The answer where the application has failed."""
 
 
 class Site(Protocol):
@@ -215,13 +178,19 @@ class Carrier:
             self.refuse(handshake)
             return
         self._head = upgrade.head
-        try:
-            receiver = app.connect(handshake, self)
-        except BaseException:  # SystemExit too: no peer may end the server
-            logger.exception("the application failed on the handshake of %r", handshake.path)
-            self.refuse(Refusal(500, "Internal Server Error"))
+        receiver = self.hand_over(app, handshake)
+        if receiver is None:
+            self.refuse(BROKEN)
         else:
             self.begin(receiver, upgrade.rest)
+
+    def hand_over(self, app: Connects, handshake: Handshake) -> Receiver | None:
+        """Have the application start the connection's actor; None where it fails."""
+        try:
+            return app.connect(handshake, self)
+        except BaseException:  # SystemExit too: no peer may end the server
+            logger.exception("the application failed on the handshake of %r", handshake.path)
+            return None
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, without an actor; it ends once the peer has read that, or soon."""

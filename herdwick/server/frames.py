@@ -115,7 +115,7 @@ def build_data(data: Data) -> bytes:
     Raises:
         UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot carry.
     """
-    if isinstance(data, bytes):
+    if not isinstance(data, str):  # a mounted application may send any buffer
         return build(BINARY, data)
     payload = data.encode()
     return _SHORT[len(payload)] + payload if len(payload) < 126 else build(TEXT, payload)

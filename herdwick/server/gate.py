@@ -37,21 +37,28 @@ Verdict: TypeAlias = Upgrade | Plain | Refusal
 class Gate:
     """Collects the head of the first request."""
 
-    __slots__ = ("_buffer", "_limits")
+    __slots__ = ("_limits", "_torn")
 
     def __init__(self, limits: Limits) -> None:
-        self._buffer = b""
+        self._torn: bytearray | None = None
+        """What has come of a head that did not come at once."""
         self._limits = limits
 
     def receive(self, data: bytes) -> Verdict | None:
         """Take bytes, and say what the connection is; None while that is open."""
-        data = self._buffer + data if self._buffer else data  # bounded by `head_bytes`
-        end = data.find(_END)
+        come: bytes | bytearray = data
+        looked_at = 0
+        if self._torn is not None:
+            looked_at = len(self._torn) - 3
+            self._torn += data
+            come = self._torn
+        end = come.find(_END, max(0, looked_at))
+        if (len(come) if end < 0 else end) > self._limits.head_bytes:
+            return Refusal(431, f"head over {self._limits.head_bytes} bytes")
         if end < 0:
-            if len(data) > self._limits.head_bytes:
-                return Refusal(431, f"head over {self._limits.head_bytes} bytes")
-            self._buffer = data
+            self._torn = self._torn or bytearray(data)
             return None
+        data = bytes(come)
         head = parse_head(data[: end + 2])
         if head is None or not asks_upgrade(head):
             return Plain(data)

@@ -44,7 +44,8 @@ class Listener:
         self._hosting = anyio.CancelScope(shield=True)
         self._stopping = False
         self._left = anyio.Event()
-        self._addresses: dict[Address | None, Address | None] = {}
+        self._address: Address | None = None
+        """Ours, of the last connection: mostly that of the next too, which then shares it."""
         self.ready = anyio.Event()
         """It accepts connections."""
 
@@ -105,8 +106,9 @@ class Listener:
     def _take(self, connection: socket.socket, client: Address | None) -> None:
         service = self._service
         ours = address_of(connection.getsockname())
-        ours = self._addresses.setdefault(ours, ours)  # one of a few: all connections share them
-        peers = Peers(client, ours, service.ssl is not None)
+        if ours != self._address:
+            self._address = ours
+        peers = Peers(client, self._address, service.ssl is not None)
         if self._poller is None:
             self._start(Visit(service, connection, peers))
             return
@@ -127,11 +129,12 @@ class Listener:
             return
         assert self._poller is not None
         service = self._service
-        carrier = SocketCarrier(connection, service, self._poller)
         if isinstance(verdict, Upgrade):
-            carrier.open(service.app, examine(verdict.head, peers, service.state), verdict)
+            handshake = examine(verdict.head, peers, service.state)
+            carrier = SocketCarrier(connection, service, self._poller)
+            carrier.open(service.app, handshake, verdict)
         else:
-            carrier.refuse(verdict)
+            SocketCarrier(connection, service, self._poller).refuse(verdict)
 
     async def _visit(self, visit: Visit) -> None:
         self._visits.add(visit)

@@ -22,9 +22,10 @@ import anyio
 from herdwick.actors import Receiver
 from herdwick.runtime import Waiter, checkpoint
 
-from .carrier import Carrier, Pace, Site
+from .carrier import Carrier, Site
 from .connection import OVER
 from .gate import Gate, Plain, Verdict
+from .pace import Pace
 from .sockets import forget_unsent
 from .streams import RECEIVE_BYTES
 
@@ -149,7 +150,7 @@ class Poller:
             return  # closed by another one of this batch
         try:
             item.ready(events)
-        except BaseException:
+        except Exception:
             logger.exception("a bug ended one connection; the others go on")
             item.drop()
 
@@ -194,8 +195,8 @@ class SocketEntrance:
         self._site = site
         self._decide = decide
         connection.setblocking(False)
-        poller.enter(self)
         poller.watch(connection.fileno(), self, IN)
+        poller.enter(self)
         site.ticker.watch(self, site.clock() + site.limits.head_timeout)
 
     def ready(self, events: int) -> None:
@@ -338,7 +339,8 @@ class SocketCarrier(Carrier):
             return
         connection = self.connection
         if connection.phase is OVER:
-            forget_unsent(self._socket)
+            if not self._ended:  # who has said all reads what he was sent
+                forget_unsent(self._socket)
             self._close()
         elif not connection.lingering:
             self._close()

@@ -17,10 +17,11 @@ from herdwick.actors import RawHeaders
 from herdwick.runtime import Clock
 from herdwick.websocket import Limits
 
-from .carrier import WRITE_BYTES, Carrier, Pace
+from .carrier import WRITE_BYTES, Carrier
 from .connection import OPEN, OVER
 from .gate import Gate, Plain, Upgrade, Verdict
 from .handshake import Refusal, build_lines
+from .pace import Pace
 from .scope import Handshake, Peers
 from .sockets import Address, address_of, tune
 from .ticker import LoopTicker
@@ -85,8 +86,10 @@ class Station:
     clock: Clock = field(init=False)
     ticker: LoopTicker = field(init=False)
     flusher: Flusher = field(init=False)
-    _addresses: dict[object, Address | None] = field(init=False, default_factory=dict[Any, Any])
-    _own: tuple[RawHeaders, bytes] = ((), b"")
+    _address: Address | None = field(init=False, default=None)
+    """Ours, of the last connection: mostly that of the next too, which then shares it."""
+    _own: tuple[RawHeaders, bytes] = field(init=False, default=((), b""))
+    """The default headers, and their lines: to write them each time is 2 µs of a handshake."""
 
     def __post_init__(self) -> None:
         self.clock = self.loop.time
@@ -111,12 +114,12 @@ class Station:
             connection = transport.get_extra_info("socket")
             if connection is not None:
                 tune(connection)
-        ours = transport.get_extra_info("sockname")
-        if ours not in self._addresses:  # one of a few: our own
-            self._addresses[ours] = address_of(ours)
+        ours = address_of(transport.get_extra_info("sockname"))
+        if ours != self._address:
+            self._address = ours
         return Peers(
             address_of(transport.get_extra_info("peername")),
-            self._addresses[ours],
+            self._address,
             transport.get_extra_info("ssl_object") is not None,
         )
 

@@ -1,7 +1,6 @@
 """Requests and ASGI scopes from the parsed head of a request."""
 
 import re
-import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Final
@@ -87,7 +86,7 @@ class Handshake(Request):
         InvalidTarget: See `split_target`.
     """
 
-    __slots__ = ("_client", "_head", "_root_path", "_secure", "_server", "_state")
+    __slots__ = ("_client", "_head", "_plain", "_root_path", "_secure", "_server", "_state")
 
     def __init__(
         self, head: Head, peers: Peers, *, root_path: str = "", state: MutableMapping[str, object]
@@ -99,8 +98,8 @@ class Handshake(Request):
         self._root_path = root_path
         self._state = state
         path, raw_path, _ = split_target(head.target)
-        if not root_path and len(path) == len(raw_path):  # nothing is escaped
-            self._raw_path = sys.intern(path)  # most connections go to the same few
+        # Nothing is escaped: then the target itself is all that there is to know of the path.
+        self._plain = not root_path and len(path) == len(raw_path) and head.target[:1] == b"/"
 
     @property
     def scope(self) -> Scope:
@@ -125,8 +124,14 @@ class Handshake(Request):
     @property
     def path(self) -> str:
         """The path, decoded once: compare `raw_path` where a `%2F` matters."""
-        plain = self._raw_path if self._scope is None else None
-        return plain or super().path
+        return self.raw_path if self._plain and self._scope is None else super().path
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it was sent, percent-encoded and without the query."""
+        if self._plain and self._scope is None:
+            return self._head.target.partition(b"?")[0].decode()
+        return super().raw_path
 
     @property
     def root_path(self) -> str:

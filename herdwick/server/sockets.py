@@ -111,12 +111,13 @@ async def accept_forever(
     listening.setblocking(False)
     while True:
         await anyio.wait_readable(listening)
-        try:
-            for _ in range(AT_ONCE):
+        for _ in range(AT_ONCE):
+            try:
                 connection, name = listening.accept()
-                take(connection, address_of(name))
-        except OSError as error:
-            await _overcome(error, rest)
+            except OSError as error:
+                await _overcome(error, rest)
+                break
+            take(connection, address_of(name))
 
 
 async def _overcome(error: OSError, rest: float) -> None:

@@ -12,10 +12,10 @@ import anyio
 from anyio.abc import ByteStream, SocketStream
 from anyio.streams.tls import TLSStream
 
-from herdwick.actors import Receiver, Transport
 from herdwick.runtime import Clock
-from herdwick.websocket import ASGIReceive, ASGISend, Limits, Request, Scope
+from herdwick.websocket import ASGIReceive, ASGISend, Limits, Scope
 
+from .carrier import BROKEN, Connects
 from .handshake import Refusal, asks_upgrade, find_refusal
 from .head import Head
 from .http import HTTPConnection
@@ -27,7 +27,7 @@ from .ticker import Ticker
 logger = logging.getLogger("herdwick.server")
 
 
-class Served(Protocol):
+class Served(Connects, Protocol):
     """What a server needs of an application."""
 
     @property
@@ -37,10 +37,6 @@ class Served(Protocol):
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Answer a plain HTTP request, as ASGI 3."""
-        ...
-
-    def connect(self, request: Request, transport: Transport, /) -> Receiver:
-        """Start the actor of a WebSocket whose handshake is sound; it accepts or rejects."""
         ...
 
     def running(self) -> AbstractAsyncContextManager[object]:
@@ -133,15 +129,12 @@ class Visit:
         handshake = examine(head, self._peers, service.state)
         if not isinstance(handshake, Refusal):
             transport = StreamTransport(stream, service, head)
-            try:
-                receiver = service.app.connect(handshake, transport)
-            except BaseException:  # SystemExit too: no peer may end the server
-                logger.exception("the application failed on the handshake of %r", handshake.path)
-                transport.abort()
-                service.ticker.forget(transport)
-                handshake = Refusal(500, "Internal Server Error")
-            else:
+            receiver = transport.hand_over(service.app, handshake)
+            if receiver is not None:
                 return await transport.run(receiver, http.unread())
+            transport.abort()
+            service.ticker.forget(transport)
+            handshake = BROKEN
         await http.refuse(handshake)
         await linger(stream, self._limits.close_timeout)
         return True

@@ -56,7 +56,7 @@ from .origin import OriginPolicy
 from .request import Request
 from .rooms import Rooms
 from .routes import Endpoint, Routes, check_async
-from .sockets import Sockets
+from .sessions import Sessions
 from .users import Users
 
 P = ParamSpec("P")
@@ -117,7 +117,7 @@ class Application(Routes):
         self._rooms = Rooms(self.param_types)
         self._drain_window = drain_window
         self._dispatcher = Dispatcher(table, policy, self.users)
-        self._sockets = Sockets(self._dispatcher, self._rooms, self.limits, debug=debug)
+        self._sessions = Sessions(self._dispatcher, self._rooms, self.limits, debug=debug)
         self._lifespans: list[Lifespan] = []
         self._actors = Supervisor("services")
         self._new_system = partial(
@@ -317,17 +317,17 @@ class Application(Routes):
         """
         if self._system is not None:
             raise RuntimeError("the application runs already; one loop at a time")
-        self._sockets.start_missing = False
+        self._sessions.expect()
         self._dispatcher.guard.check(self.handlers)
         realtime = self._rooms.open()
-        branches = (self._actors, realtime.branch, realtime.announcer, self._sockets.pool)
+        branches = (self._actors, realtime.branch, realtime.announcer, self._sessions.pool)
         system = self._new_system(Supervisor("root", *branches))
         realtime.serve(system)
         async with AsyncExitStack() as stack:
             for lifespan in self._lifespans:
                 await stack.enter_async_context(asynccontextmanager(lifespan)())
             self._system = system
-            self._sockets.open(system)
+            self._sessions.open(system)
             stack.callback(self._stopped)
             await stack.enter_async_context(system)
             stack.callback(self.events.subscribe(self._watch, GaveUp))
@@ -336,12 +336,17 @@ class Application(Routes):
     @property
     def ready(self) -> bool:
         """Whether it runs and takes new connections."""
-        return self._sockets.ready
+        return self._sessions.ready
+
+    @property
+    def debug(self) -> bool:
+        """Whether clients are told the errors of handlers."""
+        return self._sessions.debug
 
     @property
     def connections(self) -> int:
         """How many WebSockets are open."""
-        return len(self._sockets)
+        return len(self._sessions)
 
     @property
     def system(self) -> System:
@@ -413,7 +418,7 @@ class Application(Routes):
         replies under way are awaited. Handshakes are answered with 503 from here on, and `ready`
         is false. Our own servers call it at a signal; under another one the host does.
         """
-        await self._sockets.drain(self._drain_window if window is None else window)
+        await self._sessions.drain(self._drain_window if window is None else window)
 
     async def broadcast(
         self,
@@ -492,7 +497,7 @@ class Application(Routes):
 
         An application that does not run, or that drains, refuses it with 503.
         """
-        return self._sockets.connect(request, transport)
+        return self._sessions.connect(request, transport)
 
     async def _respond(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         request = Request(scope, receive, body_bytes=self.limits.body_bytes)
@@ -510,7 +515,7 @@ class Application(Routes):
             if started:
                 raise  # too late for an answer: the server drops the connection
             logger.exception("%s %s failed", request.method, request.path)
-            answer = HTTPError(500, repr(error) if self._sockets.debug else "").response()
+            answer = HTTPError(500, repr(error) if self.debug else "").response()
             await answer(scope, receive, send)
 
     async def _live(self, receive: ASGIReceive, send: ASGISend) -> None:
@@ -539,13 +544,13 @@ class Application(Routes):
 
     def _stopped(self) -> None:
         self._system = None
-        self._sockets.close()
+        self._sessions.close()
         self._rooms.close()
 
     def _watch(self, event: Event) -> None:
         if isinstance(event, GaveUp) and event.path.count("/") == 1:
             # The root itself is next, and takes the connections with it.
-            self._sockets.stop_code = 1011
+            self._sessions.give_up()
 
 
 def _presence(presence: bool | PresenceOptions) -> PresenceOptions | None:

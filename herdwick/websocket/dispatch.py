@@ -63,7 +63,10 @@ class Dispatcher:
             try:
                 response = await self._answer(request, self.resolve(request, request.method))
             except Exception as error:
-                response = await self._rescue(request, error)
+                handler = self._handler_of(error)
+                if handler is None:
+                    raise
+                response = await handler(request, error)
         except Exception as error:
             refusal = refusal_of(error, request)
             if refusal is None:
@@ -93,17 +96,18 @@ class Dispatcher:
             except WebSocketDisconnectError:
                 raise
             except Exception as error:
-                response = await self._rescue(request, error)
+                handler = self._handler_of(error)
+                if handler is None:
+                    raise
+                response = await handler(request, error)
         except WebSocketDisconnectError:  # the end of most connections
             if connection.phase is not Phase.OVER:
                 raise
             response = None
         except Exception as error:
-            waits = connection.phase is Phase.HANDSHAKE
-            refusal = refusal_of(error, request) if waits else None
-            if refusal is None and not is_end(error, connection):
+            response = _refused(error, request, connection)
+            if response is None and not is_end(error, connection):
                 raise
-            response = None if refusal is None else refusal.response()
         finally:
             request.websocket = None  # cuts the cycle: nothing waits for the collector
         if response is not None and connection.phase is Phase.HANDSHAKE:
@@ -146,17 +150,6 @@ class Dispatcher:
         if not self.middlewares:
             return self._call(request, match)
         return chain(self.middlewares, partial(self._call, match=match))(request)
-
-    async def _rescue(self, request: Request, error: Exception) -> Response | None:
-        """Let the handler of an error answer it.
-
-        Raises:
-            Exception: The error itself, where nobody handles it.
-        """
-        handler = self._handler_of(error)
-        if handler is None:
-            raise error
-        return await handler(request, error)
 
     async def _call(self, request: Request, match: Match[Endpoint] | None) -> Response | None:
         if match is None:
@@ -203,6 +196,18 @@ def _answer_of(match: Match[Endpoint], result: object) -> Response | None:
     if match.endpoint.socket is None:
         return to_response(result)
     return result if isinstance(result, Response) else None
+
+
+def _refused(error: Exception, request: Request, connection: Connection) -> Response | None:
+    """Give the answer to a handshake that ends with an error, if that is no crash.
+
+    The refusal may be the error itself, which knows the frame that holds it: so it has one of its
+    own, and only the collector would free the connection otherwise.
+    """
+    if connection.phase is not Phase.HANDSHAKE:
+        return None
+    refusal = refusal_of(error, request)
+    return None if refusal is None else refusal.response()
 
 
 def refusal_of(error: Exception, request: Request) -> HTTPError | None:

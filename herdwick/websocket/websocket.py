@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .asgi_types import Scope
     from .headers import Headers
     from .request import Query, Request
-    from .sockets import Session
+    from .sessions import Session
 
 P = ParamSpec("P")
 Q = TypeVar("Q")

@@ -15,8 +15,9 @@ import pytest
 import trio
 
 from herdwick import Application, WebSocket
+from herdwick.actors import Connection
 from tests.acceptance.stage import Stage
-from tests.support.clients import closing
+from tests.support.clients import Refused, closing
 from tests.support.raw_client import RawPeer, raw_client
 from tests.support.servers import OWN, RUN
 from tests.support.waiting import settled, until
@@ -167,3 +168,23 @@ async def test_an_ended_connection_does_not_wait_for_the_collector(
                 await leave(peer)
 
         await until(lambda: not seen)
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("stage", SERVERS)
+async def test_a_refused_connection_does_not_wait_for_the_collector(
+    stage: Stage[RawPeer],
+) -> None:
+    app = Application()
+
+    @app.ws("/closed")
+    async def closed(websocket: WebSocket) -> None:
+        await websocket.reject(403)
+
+    async with stage.serve(app) as url:
+        for path in ("/nowhere", "/closed") * 2:
+            with pytest.raises(Refused):
+                async with stage.connect(f"{url}{path}"):
+                    pass
+
+        await until(lambda: not any(isinstance(each, Connection) for each in gc.get_objects()))

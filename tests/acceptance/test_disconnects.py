@@ -1,8 +1,11 @@
 """How a handler learns that its client is gone, on every server."""
 
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from logging import WARNING
+from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -14,10 +17,10 @@ from herdwick import (
     WebSocketDisconnectError,
     WebSocketState,
 )
-from tests.acceptance.stage import Stage
+from tests.acceptance.stage import PATIENCE, Stage
 from tests.support.clients import Peer, closing
 from tests.support.raw_client import RawPeer, raw_client
-from tests.support.servers import OWN, Server
+from tests.support.servers import OWN, RUN, Server
 from tests.support.waiting import settled, until
 
 # Through whole servers, on each of them: run on the main interpreter only.
@@ -412,3 +415,47 @@ async def test_without_cancel_on_disconnect_the_handler_comes_to_its_own_end(
         await gone.wait()
         may_end.set()
         await ended.wait()
+
+
+SERVERS: list[Any] = [
+    pytest.param(OWN, id="own"),
+    pytest.param(RUN, id="uvicorn", marks=pytest.mark.asyncio_only),
+]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_who_has_said_all_still_reads_what_he_was_sent(server: Server) -> None:
+    app = Application()
+
+    @app.ws("/")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for message in websocket.iter_text():
+            await websocket.send_text(message)
+
+    async with server.serve(app) as url:
+        peer = await anyio.to_thread.run_sync(ask_and_fall_silent, url)
+        with peer:
+            await until(lambda: app.connections == 0)
+            await settled(lambda: app.connections)
+
+            assert await anyio.to_thread.run_sync(peer.recv, 100) == b"\x81\x03baa"
+            assert await anyio.to_thread.run_sync(peer.recv, 100) == b""
+
+
+def ask_and_fall_silent(url: str) -> socket.socket:
+    """Ask for an echo, and end our half of the connection when it is here, unread."""
+    place = urlsplit(url)
+    assert place.hostname is not None
+    assert place.port is not None
+    peer = socket.create_connection((place.hostname, place.port), timeout=PATIENCE)
+    fields = "Host: fell\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    fields += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    peer.sendall(f"GET / HTTP/1.1\r\n{fields}\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += peer.recv(1)
+    peer.sendall(b"\x81\x83\x00\x00\x00\x00baa")
+    peer.recv(1, socket.MSG_PEEK)
+    peer.shutdown(socket.SHUT_WR)
+    return peer

@@ -3,10 +3,11 @@
 import anyio
 import pytest
 
-from herdwick import Application, HTTPError, WebSocket
+from herdwick import Application, HTTPError, Response, WebSocket
 from tests.acceptance.stage import Stage
-from tests.support.clients import Peer, closing
-from tests.support.raw_client import RawPeer
+from tests.support.clients import Peer, Refused, closing
+from tests.support.raw_client import RawPeer, raw_client
+from tests.support.servers import OWN, RUN
 from tests.support.waiting import until
 
 
@@ -167,3 +168,29 @@ async def test_a_server_goes_on_after_connections_have_ended_in_every_way(
             await until(lambda: app.connections == 0)
         async with raw.connect(f"{url}/close") as peer:
             assert (await closing(peer)).code == 4000
+
+
+OURS = [
+    pytest.param(Stage(OWN, raw_client), id="own"),
+    pytest.param(Stage(RUN, raw_client), id="uvicorn", marks=pytest.mark.asyncio_only),
+]
+
+
+@pytest.mark.parametrize("ours", OURS)
+@pytest.mark.parametrize("refusal", [Response(199), Response(403, {"x-fell": "ok"})])
+async def test_a_refusal_that_cannot_be_sent_is_a_crash_that_the_client_sees(
+    ours: Stage[RawPeer], refusal: Response, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(websocket: WebSocket) -> Response:
+        return refusal
+
+    app = Application()
+    app.ws("/")(handler)
+    async with ours.serve(app) as url:
+        with pytest.raises(Refused) as refused:
+            async with ours.connect(url):
+                pass
+
+    impossible = refusal.status == 199
+    assert refused.value.status == (500 if impossible else 403)
+    assert bool(caplog.records) is impossible

@@ -1,5 +1,7 @@
 """Frames as bytes: headers, masks, close payloads."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +130,8 @@ def test_a_long_reason_is_cut_between_two_characters(reason: str) -> None:
 
 def test_a_reason_with_a_lone_surrogate_does_not_break_the_close() -> None:
     assert clip_reason("a\ud800b") == b"a?b"
+
+
+@pytest.mark.parametrize("buffer", [bytearray(b"hi"), memoryview(b"hi")])
+def test_any_buffer_is_a_binary_message(buffer: Any) -> None:
+    assert build_data(buffer) == build_data(b"hi") == b"\x82\x02hi"

@@ -69,6 +69,16 @@ def test_a_head_over_its_limit_is_refused_before_it_is_complete() -> None:
     assert verdict.status == 431
 
 
+@pytest.mark.parametrize("head", [HANDSHAKE, REQUEST])
+def test_a_head_over_its_limit_is_refused_though_it_comes_at_once(head: bytes) -> None:
+    padded = head.replace(b"Host: ", b"Host: " + b" " * 1100)
+
+    verdict = let_in(padded, limits=Limits(head_bytes=1024))
+
+    assert isinstance(verdict, Refusal)
+    assert verdict.status == 431
+
+
 def test_a_handshake_with_too_much_in_it_is_refused() -> None:
     many = b"".join(b"X-%d: y\r\n" % number for number in range(200))
 

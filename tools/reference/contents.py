@@ -351,7 +351,7 @@ PAGES = (
                     "Allowance",
                 ),
             ),
-            Group("Its mailbox", ("Mailbox", "NO_MAILBOX", "Signal", "Question", "Answer")),
+            Group("Its mailbox", ("Mailbox", "Signal", "Question", "Answer")),
             Group(
                 "Its supervisor",
                 ("PoolSupervision", "RestartLimit", "restart_group", "wants_restart"),
@@ -365,7 +365,6 @@ PAGES = (
                     "current_clock",
                     "checkpoint",
                     "Once",
-                    "HAPPENED",
                     "Waiter",
                     "Waiters",
                 ),

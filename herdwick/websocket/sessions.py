@@ -25,11 +25,17 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("herdwick")
 
+STOPPED: Final = 1012
+"""The close code of an ordered stop (RFC 6455 registry: service restart)."""
+
+FAILED: Final = 1011
+"""The close code where the application has given up (RFC 6455 section 7.4.1)."""
+
 UNROUTED: Final = SocketOptions()
 """How the WebSockets of mounted applications behave."""
 
 
-class Sockets:
+class Sessions:
     """Takes handshakes over, while there is a system for their actors to live in."""
 
     def __init__(
@@ -42,8 +48,8 @@ class Sockets:
         """Topics that a connection may be a member of, where its route does not say it."""
         self.pool = Pool("connections")
         """Who supervises them."""
-        self.stop_code = 1012
-        """The close code of an ordered stop (RFC 6455 registry: 1012, service restart)."""
+        self.stop_code = STOPPED
+        """The close code of an ordered stop."""
         self._bounds = Bounds(
             inbox_messages=limits.inbox_messages,
             inbox_bytes=limits.inbox_bytes,
@@ -54,17 +60,25 @@ class Sockets:
         self._running: PoolSupervision | None = None
         """Its running side, as it was last: to find it is a tenth of a handshake."""
         self._draining = False
-        self.start_missing = True
+        self._start_missing = True
         """Nobody has started it yet, and no line in the log has said so."""
 
     def __len__(self) -> int:
         pool = self._supervision()
         return 0 if pool is None else len(pool)
 
+    def expect(self) -> None:
+        """Take note that a start is under way."""
+        self._start_missing = False
+
+    def give_up(self) -> None:
+        """Take note that an actor has failed too often: the stop that follows is no orderly one."""
+        self.stop_code = FAILED
+
     def open(self, system: System) -> None:
         """Take handshakes over from now on."""
         self._system, self._draining = system, False
-        self.stop_code = 1012
+        self.stop_code = STOPPED
 
     def close(self) -> None:
         """Take none any more: the system has stopped."""
@@ -93,10 +107,11 @@ class Sockets:
         try:
             self._supervisor().spawn(connection, copy_context())
         except (NotRunning, ActorStopped) as error:
-            if self.start_missing:
-                self.start_missing = False  # once: strangers decide how often they come
+            if self._start_missing:
+                self._start_missing = False  # once: strangers decide how often they come
                 logger.error("handshake refused with 503: %s", error)
             connection.refuse()
+            request.websocket = None  # cuts the cycle: nothing waits for the collector
         return connection
 
     def _supervisor(self) -> PoolSupervision:
@@ -127,12 +142,12 @@ class Session:
     One object for all of it: each one more is paid for by each connection that is open.
     """
 
-    __slots__ = ("_match", "_options", "_request", "_sockets")
+    __slots__ = ("_match", "_options", "_request", "_sessions")
 
-    def __init__(self, sockets: Sockets, request: Request) -> None:
-        self._sockets = sockets
+    def __init__(self, sessions: Sessions, request: Request) -> None:
+        self._sessions = sessions
         self._request = request
-        self._match: Match[Endpoint] | None = sockets.dispatcher.resolve(request, WEBSOCKET)
+        self._match: Match[Endpoint] | None = sessions.dispatcher.resolve(request, WEBSOCKET)
         socket = None if self._match is None else self._match.endpoint.socket
         self._options = socket or UNROUTED
 
@@ -140,7 +155,7 @@ class Session:
 
     def handle(self, connection: Connection) -> Awaitable[None]:
         """Run the handler."""
-        return self._sockets.dispatcher.serve(self._request, self._match, connection)
+        return self._sessions.dispatcher.serve(self._request, self._match, connection)
 
     def encode(self, payload: object) -> Data:
         """Make a message of a payload from elsewhere."""
@@ -149,7 +164,7 @@ class Session:
     @property
     def stop_code(self) -> int:
         """The close code of an ordered stop."""
-        return self._sockets.stop_code
+        return self._sessions.stop_code
 
     @property
     def cancel_on_disconnect(self) -> bool:
@@ -159,7 +174,7 @@ class Session:
     @property
     def debug(self) -> bool:
         """Whether the peer is told the error that ended its handler."""
-        return self._sockets.debug
+        return self._sessions.debug
 
     # ------------------------------------------------------------------ the handler's side
 
@@ -176,13 +191,13 @@ class Session:
     @property
     def rooms(self) -> Rooms:
         """The topics and rooms of the application."""
-        return self._sockets.rooms
+        return self._sessions.rooms
 
     @property
     def topics(self) -> int:
         """Topics that the connection may be a member of."""
-        return self._options.topics or self._sockets.topics
+        return self._options.topics or self._sessions.topics
 
     async def refresh(self, token: str) -> Identity:
         """Let the client show a new token: from here on its identity is the connection's."""
-        return await self._sockets.dispatcher.refresh(self._request, token)
+        return await self._sessions.dispatcher.refresh(self._request, token)

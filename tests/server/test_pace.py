@@ -1,6 +1,6 @@
-"""Tests of herdwick/server/carrier.py: when the outboxes are written."""
+"""Tests of herdwick/server/pace.py: when the outboxes are written."""
 
-from herdwick.server.carrier import LONGEST_WAIT, Pace
+from herdwick.server.pace import LONGEST_WAIT, Pace
 
 
 def turns_until_written(pace: Pace, *, busy: int, turn: float = 0.0) -> int:
