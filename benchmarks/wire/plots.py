@@ -28,6 +28,7 @@ def plot(results: Results, folder: Path) -> list[Path]:
     import matplotlib
 
     matplotlib.use("svg")
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text, not its outlines: a tenth of the size
     compared = compared_workloads(results)
     paid = [workload for workload in compared if workload.kind != "idle"]
     idle = [workload for workload in compared if workload.kind == "idle"]
@@ -96,6 +97,6 @@ def _saved(drawing: Any, file: Path) -> Path:
     from matplotlib import pyplot
 
     drawing.tight_layout(rect=(0, 0, 1, 0.99))
-    drawing.savefig(file)
+    drawing.savefig(file, metadata={"Date": None})
     pyplot.close(drawing)
     return file

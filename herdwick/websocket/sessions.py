@@ -58,7 +58,7 @@ class Sessions:
         )
         self._system: System | None = None
         self._running: PoolSupervision | None = None
-        """Its running side, as it was last: to find it is a tenth of a handshake."""
+        """Its running side, as it was last: to find it is a fiftieth of a handshake."""
         self._draining = False
         self._start_missing = True
         """Nobody has started it yet, and no line in the log has said so."""
