@@ -3,7 +3,7 @@
 PYTHON = $(shell tools/find-python 3.11 3.12 3.13 3.14)
 BACKEND = asyncio
 PORT = 8000
-JOBS = 3
+JOBS = 4
 
 .PHONY: help demo test lint types format coverage fire bench autobahn reference clean environment ruff imports mypy pyright
 

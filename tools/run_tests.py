@@ -73,7 +73,7 @@ class Outcome:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=3, help="how many runs go on at a time")
+    parser.add_argument("--jobs", type=int, default=4, help="how many runs go on at a time")
     jobs: int = parser.parse_args().jobs
 
     REPORTS.mkdir(parents=True, exist_ok=True)
