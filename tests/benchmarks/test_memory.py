@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ class Sheep:
         self.wool = deque([1.5])
 
 
-def test_what_an_object_holds_is_weighed_as_its_own() -> None:
+def what_an_object_holds_is_weighed_as_its_own() -> None:
     weigh = by_object()
     before = weigh()
     flock = [Sheep() for _ in range(10)]
@@ -32,13 +33,27 @@ def test_what_an_object_holds_is_weighed_as_its_own() -> None:
     assert len(flock) == 10
 
 
-def test_to_weigh_weighs_nothing() -> None:
+def to_weigh_weighs_nothing() -> None:
     weigh = by_object()
     weigh()  # what is made but once
 
     before, after = weigh(), weigh()
 
     assert sum(after.values(), Weight()).bytes - sum(before.values(), Weight()).bytes < 5000
+
+
+@pytest.mark.parametrize(
+    "claim", [what_an_object_holds_is_weighed_as_its_own, to_weigh_weighs_nothing]
+)
+def test_in_a_small_process(claim: Callable[[], None]) -> None:
+    """All that there is gets weighed, and in the tests' own process that is a lot."""
+    program = f"from {__name__} import {claim.__name__} as claim; claim()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+
+    assert not ended.returncode, ended.stderr
 
 
 @pytest.mark.heavy
