@@ -163,11 +163,15 @@ class Poller:
                 self._contain(carrier, carrier.read_on)
             while self._dirty and not self.pace.is_time(time.monotonic()):
                 await checkpoint()
-            dirty, self._dirty = self._dirty, []
-            started = time.monotonic()
-            for carrier in dirty:
-                self._contain(carrier, carrier.flush)
-            self.pace.wrote(time.monotonic() - started)
+            if self._dirty:
+                self._flush()
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        started = time.monotonic()
+        for carrier in dirty:
+            self._contain(carrier, carrier.flush)
+        self.pace.wrote(time.monotonic() - started)
 
     def _contain(self, carrier: SocketCarrier, act: Callable[[], None]) -> None:
         try:
