@@ -19,10 +19,11 @@ def size_of(data: Data) -> int:
 class Shared:
     """A message for many connections: framed once, by the first transport that it is offered to."""
 
-    __slots__ = ("data", "frame")
+    __slots__ = ("data", "frame", "size")
 
     def __init__(self, data: Data) -> None:
         self.data = data
+        self.size = size_of(data)
         self.frame: bytes | None = None
         """Whatever a transport makes of it, equal for all of its kind."""
 

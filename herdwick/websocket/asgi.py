@@ -39,7 +39,7 @@ async def drive(
     connection = connect(Request(scope), transport)
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_write, transport, send, connection)
+            tasks.start_soon(transport.write, send, connection)
             with anyio.CancelScope() as reading:
                 clock = current_clock()
 
@@ -59,17 +59,9 @@ async def _read(receive: ASGIReceive, connection: Connection, transport: ASGITra
         while (event := await receive())["type"] == "websocket.receive":
             text = event.get("text")
             connection.deliver(cast(Data, event["bytes"] if text is None else text))
-            await transport.readable()
+            if transport.paused:
+                await transport.readable()
         connection.disconnected(event.get("code") or 1005, event.get("reason") or "")
-    except Exception:  # whatever a server raises, the client is gone
-        connection.disconnected(1006, "")
-    transport.abort()
-
-
-async def _write(transport: ASGITransport, send: ASGISend, connection: Connection) -> None:
-    try:
-        while (event := await transport.next_event()) is not None:
-            await send(event)
     except Exception:  # whatever a server raises, the client is gone
         connection.disconnected(1006, "")
     transport.abort()
@@ -90,9 +82,11 @@ class ASGITransport:
         self._bytes = 0
         self._most_bytes = most_bytes
         self._writer = Waiter()
-        self._senders = Waiters()
+        self._senders: Waiters | None = None
+        """Who waits for the outbox; made for the first of them."""
         self._over = False
-        self._paused = False
+        self.paused = False
+        """Whether the server is to be asked for no more events."""
         self._reader = Waiter()
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
@@ -114,16 +108,25 @@ class ASGITransport:
 
     def offer(self, data: Data) -> bool:
         """Append a message, and tell whether the outbox is over its bound."""
-        kind = "text" if isinstance(data, str) else "bytes"
+        kind = "text" if type(data) is str else "bytes"
         self._put({"type": "websocket.send", kind: data}, size_of(data))
         return self._bytes > self._most_bytes
 
     def share(self, message: Shared) -> bool:
         """Append a message that others get too."""
-        return self.offer(message.data)
+        if not self._over:
+            # An event for each: whatever stands between us and the server may change it.
+            data = message.data
+            event = {"type": "websocket.send", "text" if type(data) is str else "bytes": data}
+            self._events.append((event, message.size))
+            self._bytes += message.size
+            self._writer.wake()
+        return self._bytes > self._most_bytes
 
     async def drained(self) -> None:
         """Wait until the outbox is under its bound, or the transport is over."""
+        if self._senders is None:
+            self._senders = Waiters()
         while self._bytes > self._most_bytes and not self._over:
             await self._senders.wait()
 
@@ -140,28 +143,34 @@ class ASGITransport:
 
     def pause_reading(self) -> None:
         """Ask the server for no more events."""
-        self._paused = True
+        self.paused = True
 
     def resume_reading(self) -> None:
         """Ask for events again."""
-        self._paused = False
+        self.paused = False
         self._reader.wake()
 
     async def readable(self) -> None:
         """Wait while reading pauses, until the transport is over at the latest."""
-        while self._paused and not self._over:
+        while self.paused and not self._over:
             await self._reader.wait()
 
-    async def next_event(self) -> ASGIEvent | None:
-        """Wait for the next event to send; None after the last one."""
-        while not self._events:
-            if self._over:
-                return None
-            await self._writer.wait()
-        event, size = self._events.popleft()
-        self._bytes -= size
-        self._senders.wake_all()
-        return event
+    async def write(self, send: ASGISend, connection: Connection) -> None:
+        """Send what the outbox holds, as it comes; return after the last of it."""
+        events = self._events
+        try:
+            while events or not self._over:
+                while events:
+                    event, size = events.popleft()
+                    self._bytes -= size
+                    if self._senders is not None:
+                        self._senders.wake_all()
+                    await send(event)
+                if not self._over:
+                    await self._writer.wait()
+        except Exception:  # whatever a server raises, the client is gone
+            connection.disconnected(1006, "")
+        self.abort()
 
     def _put(self, event: ASGIEvent, size: int = 0) -> None:
         if not self._over:
@@ -173,4 +182,5 @@ class ASGITransport:
         self._over = True
         self._writer.wake()
         self._reader.wake()
-        self._senders.wake_all()
+        if self._senders is not None:
+            self._senders.wake_all()
