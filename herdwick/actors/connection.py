@@ -424,10 +424,14 @@ class Connection:
 
     # ------------------------------------------------------------------ the runtime's side
 
+    @property
+    def port(self) -> Connection:
+        """Itself: it has no mailbox."""
+        return self
+
     def embody(self, life: Life) -> Connection:
         """Be the body of the actor: a connection lives once."""
         self._life, self.path = life, life.slot.path
-        life.slot.divert(self)
         return self
 
     def refuse(self) -> None:

@@ -36,6 +36,8 @@ TERMS: Final = Policy(restart="transient", drain=True, start_timeout=10.0)
 class RoomSpec:
     """What the pool of rooms needs to know of one."""
 
+    port = None
+
     def __init__(self, hall: Hall) -> None:
         self.hall = hall
         self.name = part_of_path(hall.name)

@@ -18,6 +18,8 @@ TERMS: Final = Policy(restart="permanent", mailbox=1)
 class Pump:
     """The spec of a topic's actor. Its mailbox is the topic's queue: nobody sends it messages."""
 
+    port = None
+
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self.name = part_of_path(topic.name)

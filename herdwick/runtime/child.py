@@ -31,6 +31,8 @@ class Child(Generic[M_contra]):
 
     __slots__ = ("__weakref__", "_args", "_factory", "_kwargs", "_name", "_terms")
 
+    port = None
+
     def __init__(
         self,
         factory: Callable[P, Actor[M_contra]]

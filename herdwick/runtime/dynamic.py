@@ -41,6 +41,8 @@ class Pool:
         ValueError: An option is out of its range.
     """
 
+    port = None
+
     def __init__(
         self,
         name: str,

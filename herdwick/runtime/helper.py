@@ -38,7 +38,7 @@ class Helper:
         if self._scope is not None:
             self._scope.cancel()
 
-    async def main(self) -> None:
+    async def main(self, over: Callable[[], None]) -> None:
         """Run the function in a shielded scope: only the life ends it."""
         self.task = current_task()
         try:
@@ -50,6 +50,8 @@ class Helper:
             self._cancelled_from_outside()
         except BaseException as error:
             self._life.fail(error)
+        finally:
+            over()
 
     def ended(self) -> None:
         """Be over; called back by the nursery."""

@@ -16,9 +16,8 @@ from .backend import (
     Once,
     Scope,
     absorb_cancellation,
-    current_task,
     persist,
-    shield,
+    shielded_task,
     stack_of,
 )
 from .errors import ActorStopped, Crashed, ForeignCancellation
@@ -69,6 +68,7 @@ class Life:
         "_patience",
         "_schedule",
         "_scope",
+        "_settled",
         "_watched",
         "acknowledged",
         "asks",
@@ -82,7 +82,6 @@ class Life:
         "passivating",
         "reason",
         "restarts",
-        "settled",
         "slot",
         "started_at",
         "stopping",
@@ -105,8 +104,7 @@ class Life:
         """When its start was complete, by the system's clock."""
         self.ended_at: float | None = None
         """When it ended, by the system's clock; None while it lives."""
-        self.settled = Once()
-        """Its start has succeeded or failed."""
+        self._settled: Once | None = None
         self._over: Once | None = None
         self.stopping: Exit | None = None
         """The reason that a stop has recorded; None while nobody asked for one."""
@@ -229,6 +227,18 @@ class Life:
             self._patience.cancel()
 
     @property
+    def settled(self) -> Once:
+        """Its start has succeeded or failed."""
+        if self._settled is None:
+            self._settled = Once()
+        return self._settled
+
+    def _settle(self) -> None:
+        settled, self._settled = self._settled, HAPPENED
+        if settled is not None:
+            settled.happen()
+
+    @property
     def over(self) -> Once:
         """Its task is completely gone."""
         if self._over is None:
@@ -262,8 +272,7 @@ class Life:
             return  # too late: whoever waited for it has been told
         self.acknowledged = True
         self.started_at = self.surroundings.clock()
-        self.settled.happen()
-        self.settled = HAPPENED
+        self._settle()
         self.surroundings.events.started(self.slot.path, self.incarnation)
         if self.restarts:
             self.slot.restarted()
@@ -364,28 +373,30 @@ class Life:
 
     # ------------------------------------------------------------------ its task
 
-    async def _main(self) -> None:
-        self.task = current_task()
+    async def _main(self, over: Callable[[], None]) -> None:
         asker.set(self)
         try:
-            self._scope = shield()
-            with self._scope:
-                if self._cancelled:
-                    self._scope.cancel()
-                await self._live()
-            reason = self.stopping or NORMAL
-        except BaseException as error:
-            reason = self._reason_of(error)
-        if self.body is not None and self.body.on_end is not None:
-            reason = self._tell_body(self.body.on_end, reason)
-        self.winding_up = True
-        self._let_go_of_messages(reason)
-        if self._cancelled:
-            await absorb_cancellation()
-        if self._helpers or self._on_stop is not None:
-            self._expect_end()
-            reason = await self._wind_up(reason)
-        self.reason = reason
+            try:
+                self.task, self._scope = shielded_task()
+                with self._scope:
+                    if self._cancelled:
+                        self._scope.cancel()
+                    await self._live()
+                reason = self.stopping or NORMAL
+            except BaseException as error:
+                reason = self._reason_of(error)
+            if self.body is not None and self.body.on_end is not None:
+                reason = self._tell_body(self.body.on_end, reason)
+            self.winding_up = True
+            self._let_go_of_messages(reason)
+            if self._cancelled:
+                await absorb_cancellation()
+            if self._helpers or self._on_stop is not None:
+                self._expect_end()
+                reason = await self._wind_up(reason)
+            self.reason = reason
+        finally:
+            over()
 
     def _live(self) -> Awaitable[None]:
         if self._misbegotten is not None:
@@ -404,7 +415,8 @@ class Life:
         """Fail the question in hand at once, and those that wait: the hook may take its time."""
         self.slot.drop_current(reason, self.error)
         if self.stopping is None or self.stopping.abnormal:
-            self.slot.closing(comes_back=self.passivating or self._comes_back(reason), drains=False)
+            comes_back = self.passivating or self._comes_back(reason)
+            self.slot.closing(comes_back=comes_back, drains=False)
 
     def _reason_of(self, error: BaseException, after: Exit | None = None) -> Exit:
         """Make a reason of an error that has left the shielded scope of a part of the task.
@@ -517,8 +529,10 @@ class Life:
         return not self.waits or any((self._schedule, self._monitors))
 
     def _comes_back(self, reason: Exit) -> bool:
-        assert self.slot.owner is not None
-        return self.slot.owner.comes_back(self, reason)
+        slot = self.slot
+        assert slot.owner is not None
+        # First what costs nothing: most actors by far are connections, which never come back.
+        return slot.spec.terms.restart != "temporary" and slot.owner.comes_back(self, reason)
 
     def _end(self) -> None:
         """Be over: first nobody finds it, then those are told who wanted to know."""
@@ -532,7 +546,7 @@ class Life:
         self._release(reason)
         if self.passivating and not reason.abnormal and not self.dismissed:
             slot.doze()
-        elif owner.comes_back(self, reason):
+        elif self._comes_back(reason):
             slot.wait()
         else:
             owner.release(self)
@@ -543,7 +557,8 @@ class Life:
             monitor.watched = None
             monitor.fire(reason)
         self.surroundings.events.exited(slot.path, self.incarnation, reason, self.error)
-        self.settled.happen()
+        if not self.acknowledged:
+            self._settle()
         owner.ended(self)
         # Cuts the cycles: nothing waits for the collector.
         self.body = self._scope = self._hook = self.task = self._misbegotten = None

@@ -11,6 +11,7 @@ from .policy import Policy
 
 if TYPE_CHECKING:
     from .life import Life
+    from .ref import Port
     from .slot import Slot
 
 
@@ -52,6 +53,11 @@ class Spec(Protocol):
     @property
     def terms(self) -> Policy:
         """How the supervisor treats it."""
+        ...
+
+    @property
+    def port(self) -> Port | None:
+        """Where all goes that is said to it; None: into a mailbox."""
         ...
 
     def embody(self, life: Life) -> Body:

@@ -68,7 +68,9 @@ class Slot:
         """How often it was started again."""
         self.restarted_at: tuple[float, ...] = ()
         """When it was restarted, by the system's clock; the log of a budget of its own."""
-        self.mailbox: Mailbox = Mailbox(path, spec.terms.mailbox)
+        self.inlet: Port | None = spec.port
+        """Where refs deliver to, if not here."""
+        self.mailbox = Mailbox(path, spec.terms.mailbox) if self.inlet is None else NO_MAILBOX
         self.current: object = None
         """The message or the question that is being handled."""
         self.idle_since = 0.0
@@ -77,8 +79,6 @@ class Slot:
         """When the actor took its last message in hand, by the system\'s clock."""
         self.last_exit: Exit | None = None
         self._gone: Once | None = None
-        self.inlet: Port | None = None
-        """Where refs deliver to, if not here; a connection puts its own port here."""
         self._away: Away | None = None
         self._surroundings = surroundings
 
@@ -191,10 +191,6 @@ class Slot:
         self.attempts = attempt + 1
         self.restarted_at = (*self.restarted_at, shared.clock())[-self.attempts :]
         return backoff.delay(attempt, shared.random())
-
-    def divert(self, port: Port) -> None:
-        """Have all that is said to the actor go to a port of its own, and no mailbox."""
-        self.inlet, self.mailbox = port, NO_MAILBOX
 
     def closing(self, *, comes_back: bool, drains: bool) -> None:
         """Take no more messages: a stop is under way."""

@@ -43,6 +43,8 @@ class Supervisor:
             out of its range.
     """
 
+    port = None
+
     def __init__(
         self,
         name: str,

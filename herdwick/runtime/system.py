@@ -391,13 +391,15 @@ class System:
             name = f"{self._root.name}:timers"
             self._nursery.spawn(self._tick, copy_context(), name, self._start_ticking)
 
-    async def _tick(self) -> None:
+    async def _tick(self, over: Callable[[], None]) -> None:
         try:
             with anyio.CancelScope(shield=True) as self._ticking:
                 if not self._closed:
                     await self.timers.run()
         except (SystemExit, KeyboardInterrupt) as error:
             self._fail(error)
+        finally:
+            over()
 
     def _root_ended(self, life: Life) -> None:
         gave_up = isinstance(life.error, RestartLimitReached)  # a stop at once does not hide it

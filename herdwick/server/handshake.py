@@ -14,7 +14,7 @@ from typing import Final
 from herdwick.actors import RawHeaders
 from herdwick.websocket import InvalidHeader, Limits
 
-from .head import Head
+from .head import Fields, Head, elements
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
@@ -55,7 +55,7 @@ class Refusal:
 
 def asks_upgrade(head: Head) -> bool:
     """Tell whether a request wants a WebSocket, however badly it asks."""
-    return _names(head, b"upgrade", b"websocket")
+    return _names(head.values, b"upgrade", b"websocket")
 
 
 def find_excess(head: Head, limits: Limits) -> Refusal | None:
@@ -76,11 +76,15 @@ def find_excess(head: Head, limits: Limits) -> Refusal | None:
 
 
 def find_refusal(head: Head) -> Refusal | None:
-    """Check a handshake, and give the answer if it is refused (RFC 6455 section 4.2.1)."""
-    problem = _find_problem(head)
+    """Check the handshake of who `asks_upgrade`; give the answer where it is refused.
+
+    RFC 6455 section 4.2.1.
+    """
+    fields = head.values
+    problem = _find_problem(head, fields)
     if problem is not None:
         return Refusal(400, f"not a WebSocket handshake: {problem}")
-    if head.all(b"sec-websocket-version") != [b"13"]:
+    if fields.get(b"sec-websocket-version") != [b"13"]:
         return Refusal(
             426,
             "this server speaks version 13 of the WebSocket protocol",
@@ -89,29 +93,29 @@ def find_refusal(head: Head) -> Refusal | None:
     return None
 
 
-def _find_problem(head: Head) -> str | None:
+def _find_problem(head: Head, fields: Fields) -> str | None:
     if head.method != "GET":
         return "the method has to be GET"
     if head.version != "1.1":
         return "the version has to be HTTP/1.1"
-    fields = head.values
     if len(fields.get(b"host", ())) != 1:
         return "there has to be one Host header"
     if b"content-length" in fields or b"transfer-encoding" in fields:
         return "there must be no body"
-    if not asks_upgrade(head):
-        return "the Upgrade header has to name websocket"
-    if not _names(head, b"connection", b"upgrade"):
+    if not _names(fields, b"connection", b"upgrade"):
         return "the Connection header has to name Upgrade"
     if not _is_key(fields.get(b"sec-websocket-key", [])):
         return "there has to be one Sec-WebSocket-Key of 16 bytes in base64"
     return None
 
 
-def _names(head: Head, name: bytes, token: bytes) -> bool:
+def _names(fields: Fields, name: bytes, token: bytes) -> bool:
     """Tell whether a comma-separated header has a token, in whatever case."""
-    alone = [value.lower() for value in head.values.get(name, ())] == [token]  # as mostly
-    return alone or token in map(bytes.lower, head.tokens(name))
+    values = fields.get(name)
+    if values is None:
+        return False
+    alone = len(values) == 1 and values[0].lower() == token  # as mostly
+    return alone or token in map(bytes.lower, elements(values))
 
 
 def _is_key(keys: list[bytes]) -> bool:

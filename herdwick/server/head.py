@@ -1,8 +1,9 @@
 """The head of an HTTP request, parsed (RFC 9112 sections 3 and 5)."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from herdwick.actors import RawHeaders
 
@@ -14,6 +15,15 @@ _FIELD: Final = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)\r\n"
 )
 _FIELDS: Final = re.compile(rb"(?:%b)*+" % _FIELD.pattern)
+
+
+Fields: TypeAlias = dict[bytes, list[bytes]]
+"""The values of header fields by name, in order."""
+
+
+def elements(values: Iterable[bytes]) -> list[bytes]:
+    """Give the elements of a comma-separated header (RFC 9110 section 5.6.1)."""
+    return [each for element in b",".join(values).split(b",") if (each := element.strip(b" \t"))]
 
 
 @dataclass(slots=True)
@@ -31,9 +41,7 @@ class Head:
     """The fields: as they came, sound and each with its line break; or parsed by somebody else."""
 
     _headers: RawHeaders | None = field(init=False, default=None, repr=False, compare=False)
-    _values: dict[bytes, list[bytes]] | None = field(
-        init=False, default=None, repr=False, compare=False
-    )
+    _values: Fields | None = field(init=False, default=None, repr=False, compare=False)
 
     @property
     def headers(self) -> RawHeaders:
@@ -46,22 +54,22 @@ class Head:
         return self._headers
 
     @property
-    def values(self) -> dict[bytes, list[bytes]]:
+    def values(self) -> Fields:
         """The values of the fields by name, in order."""
-        if self._values is None:
-            self._values = {}
+        values = self._values
+        if values is None:
+            values = self._values = {}
             for name, value in self.headers:
-                self._values.setdefault(name, []).append(value)
-        return self._values
+                values.setdefault(name, []).append(value)
+        return values
 
     def all(self, name: bytes) -> list[bytes]:
         """Give the value of each field of this name, in order."""
         return self.values.get(name, [])
 
     def tokens(self, name: bytes) -> list[bytes]:
-        """Give the elements of a comma-separated header (RFC 9110 section 5.6.1)."""
-        elements = b",".join(self.values.get(name, ())).split(b",")
-        return [stripped for element in elements if (stripped := element.strip(b" \t"))]
+        """Give the elements of a comma-separated header."""
+        return elements(self.values.get(name, ()))
 
     def fold(self) -> None:
         """Forget what was parsed; it is parsed again if somebody asks."""

@@ -24,7 +24,7 @@ class InvalidTarget(ValueError):
         super().__init__(f"invalid request target {target[:80]!r}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take three times as long to make
 class Peers:
     """The two ends of a TCP connection, as ASGI names them."""
 

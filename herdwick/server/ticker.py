@@ -55,10 +55,13 @@ class Wheel(Generic[T]):
     def put(self, item: T, deadline: float) -> None:
         """Put an item, or move it to an earlier moment."""
         slot = math.ceil(deadline / self._grain)
-        if slot < self._slot_of.get(item, slot + 1):
+        held = self._slot_of.get(item)
+        if held is not None:
+            if held <= slot:
+                return
             self.remove(item)
-            self._slots.setdefault(slot, {})[item] = None
-            self._slot_of[item] = slot
+        self._slots.setdefault(slot, {})[item] = None
+        self._slot_of[item] = slot
 
     def remove(self, item: T) -> None:
         """Remove an item, if it is there."""

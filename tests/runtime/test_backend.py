@@ -125,9 +125,10 @@ async def test_a_nursery_does_not_close_before_its_tasks_have_ended() -> None:
     journal: list[str] = []
     gate = anyio.Event()
 
-    async def child() -> None:
+    async def child(over: Callable[[], None]) -> None:
         await gate.wait()
         journal.append("child ended")
+        over()
 
     async with open_nursery() as nursery:
         nursery.spawn(child, contextvars.copy_context(), "child", lambda: journal.append("done"))
@@ -145,10 +146,11 @@ async def test_a_task_can_be_spawned_from_a_callback_and_runs_in_its_context() -
     seen: list[str] = []
     spawned = Once()
 
-    async def child() -> None:
+    async def child(over: Callable[[], None]) -> None:
         with anyio.CancelScope():
             await anyio.lowlevel.checkpoint()
             seen.append(variable.get())
+        over()
 
     async with open_nursery() as nursery:
 
@@ -177,7 +179,7 @@ async def test_even_an_exit_of_the_program_leaves_a_nursery_bare() -> None:
 async def test_done_is_called_for_a_task_that_never_took_its_first_step() -> None:
     done = Once()
 
-    async def child() -> None:
+    async def child(over: Callable[[], None]) -> None:
         await anyio.sleep_forever()
 
     async with open_nursery() as nursery:
@@ -192,7 +194,7 @@ async def test_done_is_called_for_a_task_that_never_took_its_first_step() -> Non
 async def test_native_cancellations_do_not_cut_a_nursery_short() -> None:
     gate, journal = anyio.Event(), list[str]()
 
-    async def child() -> None:
+    async def child(over: Callable[[], None]) -> None:
         await gate.wait()
         journal.append("child ended")
 
