@@ -62,8 +62,7 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._waiting: dict[int, Ready] = {}
-        self.pace = Pace()
-        self._dirty: list[SocketCarrier] = []
+        self.pace = Pace(time.monotonic)
         self._resumed: list[SocketCarrier] = []
         self._asked = Waiter()
         self._emptied = Waiter()
@@ -117,11 +116,8 @@ class Poller:
 
     def flush_soon(self, carrier: SocketCarrier) -> None:
         """Have an outbox written, with all that comes until then."""
-        if not self._dirty:
-            self.pace.begin(time.monotonic())
+        if self.pace.add(carrier):
             self._asked.wake()
-        self._dirty.append(carrier)
-        self.pace.more()
 
     def go_on_soon(self, carrier: SocketCarrier) -> None:
         """Have a carrier go on reading, in a turn of its own."""
@@ -156,26 +152,19 @@ class Poller:
 
     async def _write(self) -> None:
         while True:
-            while not (self._dirty or self._resumed):
+            while not (self.pace or self._resumed):
                 await self._asked.wait()
             resumed, self._resumed = self._resumed, []
             for carrier in resumed:
-                self._contain(carrier, carrier.read_on)
-            while self._dirty and not self.pace.is_time(time.monotonic()):
+                self._read_on(carrier)
+            while self.pace and not self.pace.is_time():
                 await checkpoint()
-            if self._dirty:
-                self._flush()
+            if self.pace:
+                self.pace.write()
 
-    def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        started = time.monotonic()
-        for carrier in dirty:
-            self._contain(carrier, carrier.flush)
-        self.pace.wrote(time.monotonic() - started)
-
-    def _contain(self, carrier: SocketCarrier, act: Callable[[], None]) -> None:
+    def _read_on(self, carrier: SocketCarrier) -> None:
         try:
-            act()
+            carrier.read_on()
         except Exception:
             logger.exception("a bug ended one connection; the others go on")
             carrier.drop()

@@ -34,36 +34,23 @@ HTTP: TypeAlias = Callable[[], asyncio.Protocol]
 
 
 class Flusher:
-    """Has the outboxes of one loop written, all at once."""
+    """Has the outboxes of one loop written, by its callbacks."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.pace = Pace()
+        # Not the loop's clock: uvloop's stands still within a turn.
+        self.pace = Pace(time.monotonic)
         self._loop = loop
-        self._waiting: list[WebSocketProtocol] = []
 
     def add(self, carrier: WebSocketProtocol) -> None:
         """Have a carrier's outbox written."""
-        if not self._waiting:
-            self.pace.begin(self._loop.time())
+        if self.pace.add(carrier):
             self._loop.call_soon(self._hop)
-        self._waiting.append(carrier)
-        self.pace.more()
 
     def _hop(self) -> None:
-        if self.pace.is_time(self._loop.time()):
-            self._flush()
+        if self.pace.is_time():
+            self.pace.write()
         else:
             self._loop.call_soon(self._hop)
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        started = time.monotonic()
-        for carrier in waiting:
-            try:
-                carrier.flush()
-            except Exception:
-                logger.exception("a bug in one connection's writing; the others go on")
-        self.pace.wrote(time.monotonic() - started)
 
 
 @dataclass(slots=True, eq=False)

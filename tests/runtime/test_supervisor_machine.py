@@ -1,8 +1,8 @@
 """A real supervisor and the model of it are driven side by side, and must never differ.
 
 `HERDWICK_MACHINE` in the environment is how many times as many examples as usual are tried, and
-others each time. Without it each run tries the same; on CI, other interpreters than the main one try
-a third of them.
+others each time. Without it each run tries the same; on CI, other interpreters than the main one
+try a third of them.
 """
 
 import os
