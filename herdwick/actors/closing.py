@@ -8,6 +8,8 @@ MOST_REASON_BYTES: Final = 123
 # What may travel in a close frame: RFC 6455 section 7.4.1 and IANA's registry.
 _REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
+_CODES: Final = {413: 1009, 503: 1013}
+
 
 class IllegalCloseCode(ValueError):
     """A close code that must not travel in a close frame."""
@@ -43,6 +45,23 @@ def check_close_code(code: int) -> None:
     """
     if not is_legal_close_code(code):
         raise IllegalCloseCode(code)
+
+
+def code_of_status(status: int) -> int:
+    """Give the close code that says what a status does, to a peer whose handshake was answered.
+
+    4401 stands for 401, and so do 4400 to 4499 for the others of the client's mistakes, but for
+    413, which is 1009; 1013 stands for 503, and 1011 for all else.
+    """
+    code = _CODES.get(status)
+    if code is not None:
+        return code
+    return 4000 + status if 400 <= status <= 499 else 1011
+
+
+def status_of_code(code: int) -> int:
+    """Give the status that says what a close code does, while the handshake can be answered."""
+    return code - 4000 if 4400 <= code <= 4499 else 403
 
 
 def check_text(data: str | bytes) -> None:

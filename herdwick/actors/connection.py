@@ -28,7 +28,7 @@ from herdwick.runtime import (
     checkpoint,
 )
 
-from .closing import check_close_code, check_text, clip_reason
+from .closing import check_close_code, check_text, clip_reason, code_of_status, status_of_code
 from .inbox import Inbox
 from .left import Left, LeftKind
 from .transport import Data, RawHeaders, Shared, Transport
@@ -170,6 +170,7 @@ class Connection:
         "phase",
         "receiving",
         "terms",
+        "welcomed",
     )
 
     def __init__(self, transport: Transport, behaviour: Behaviour, bounds: Bounds) -> None:
@@ -183,6 +184,8 @@ class Connection:
         """Where it stands."""
         self.ending: Ending | None = None
         """How it ended; None until it is over."""
+        self.welcomed = False
+        """Whether the peer was let in before its handler accepts, to show who it is."""
         self._over: Once | None = None
         self._transport = transport
         self._behaviour = behaviour
@@ -200,16 +203,50 @@ class Connection:
 
     # ------------------------------------------------------------------ the handler's side
 
+    def welcome(self, subprotocol: str | None) -> None:
+        """Let the peer in to show who it is; the phase must be HANDSHAKE, and remains so.
+
+        It may send one message at a time, and its handler nothing until it accepts. A refusal is
+        told by a close code: 4401 in place of 401.
+        """
+        self._inbox.bound(1, 1)
+        self._transport.accept(subprotocol, ())
+        self.welcomed = True
+
+    def answer(self, data: Data) -> None:
+        """Send a message to a peer that was let in, and that nobody has accepted yet."""
+        if self.upgraded:
+            self._transport.offer(data)
+
+    def admit(self) -> None:
+        """Let a peer that has shown who it is send as much as any other."""
+        self._inbox.bound(self._bounds.inbox_messages, self._bounds.inbox_bytes)
+        if self._pause is not None and self._inbox.half_empty:
+            self._resume()
+
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
-        """Answer the handshake; the phase must be HANDSHAKE."""
-        self._transport.accept(subprotocol, headers)
+        """Answer the handshake, unless the peer was let in before; the phase must be HANDSHAKE."""
+        if not self.welcomed:
+            self._transport.accept(subprotocol, headers)
         self.phase = OPEN
 
     def reject(self, status: int, headers: RawHeaders = (), body: bytes = b"") -> None:
-        """Refuse the handshake with an HTTP response; nothing happens once it was answered."""
-        if self.phase is HANDSHAKE:
+        """Refuse the handshake with an HTTP response, or a peer that was let in with a close code.
+
+        Nothing happens once it was accepted.
+        """
+        if self.phase is not HANDSHAKE:
+            return
+        if self.welcomed:
+            self._end(code_of_status(status), body.decode(errors="replace"))
+        else:
             self._transport.reject(status, headers, body)
             self._enter_over(Ending(1006, f"the handshake was refused with {status}"))
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether the peer's handshake was answered with 101, and it is not over."""
+        return self.phase is OPEN or (self.phase is HANDSHAKE and self.welcomed)
 
     async def send(self, data: Data) -> bool:
         """Send a message, and wait while the peer is too far behind; False where it is over.
@@ -294,7 +331,7 @@ class Connection:
 
     def deliver(self, data: Data) -> None:
         """Take one message of the peer."""
-        if self.phase is not OPEN:
+        if self.phase is not OPEN and not self.upgraded:
             return
         full = self._inbox.put(data)
         if full and self._pause is None:
@@ -328,11 +365,14 @@ class Connection:
         await self._transport.drained()
 
     def end(self, code: int, reason: str = "") -> None:
-        """End it on somebody else's behalf, after what was sent; a handshake is refused."""
-        if self.phase is HANDSHAKE:
-            self.reject(403)
-        else:
+        """End it on somebody else's behalf, after what was sent.
+
+        A handshake is refused with 403, or with 401 in place of 4401 and the like.
+        """
+        if self.upgraded:
             self._end(code, reason)
+        else:
+            self.reject(status_of_code(code))
         self._cancel_if_wanted()
 
     @property
@@ -460,8 +500,8 @@ class Connection:
 
     def stop(self) -> None:
         """Close after what was sent; what was received can still be read."""
-        self.reject(503, [(b"retry-after", b"5")])
         self._end(self._behaviour.stop_code, kind="drained")
+        self.reject(503, [(b"retry-after", b"5")])
         self._cancel_if_wanted()
 
     # ------------------------------------------------------------------ ends
@@ -480,7 +520,7 @@ class Connection:
         self._end(1011, text, "crashed")
 
     def _end(self, code: int, reason: str = "", kind: LeftKind = "lost") -> None:
-        if self.phase is OPEN:
+        if self.upgraded:
             reason = clip_reason(reason).decode()
             self._enter_over(Ending(code, reason), kind)
             self._transport.close(code, reason)

@@ -41,6 +41,11 @@ class Inbox:
         self.reader.wake()
         return len(messages) >= self._most_messages or self._bytes >= self._most_bytes
 
+    def bound(self, most_messages: int, most_bytes: int) -> None:
+        """Let so much wait from here on."""
+        self._most_messages = most_messages
+        self._most_bytes = most_bytes
+
     def get(self) -> Data | None:
         """Remove the oldest message; None where there is none."""
         messages = self._messages

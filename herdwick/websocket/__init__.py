@@ -12,6 +12,7 @@ General layout, from the bottom:
     middleware, routes           what stands around handlers, and which path leads to which
     wires, rooms, live           topics: what is declared, how members hear, herdwick.v1
     users                        who has which connections open
+    first_message                a token that comes after the handshake
     websocket                    the connection, as its handler sees it
     dispatch                     from a request to its handler and back
     asgi                         the driver for ASGI servers

@@ -55,7 +55,7 @@ from .middleware import Middleware
 from .origin import OriginPolicy
 from .request import Request
 from .rooms import Rooms
-from .routes import Endpoint, Routes, check_async
+from .routes import Endpoint, Routes, check_async, check_first_messages
 from .sessions import Sessions
 from .users import Users
 
@@ -116,7 +116,7 @@ class Application(Routes):
         """Who has connections open, to end them."""
         self._rooms = Rooms(self.param_types)
         self._drain_window = drain_window
-        self._dispatcher = Dispatcher(table, policy, self.users)
+        self._dispatcher = Dispatcher(table, policy, self.users, self.limits.auth_timeout)
         self._sessions = Sessions(self._dispatcher, self._rooms, self.limits, debug=debug)
         self._lifespans: list[Lifespan] = []
         self._actors = Supervisor("services")
@@ -319,6 +319,7 @@ class Application(Routes):
             raise RuntimeError("the application runs already; one loop at a time")
         self._sessions.expect()
         self._dispatcher.guard.check(self.handlers)
+        check_first_messages(self._endpoints)
         realtime = self._rooms.open()
         branches = (self._actors, realtime.branch, realtime.announcer, self._sessions.pool)
         system = self._new_system(Supervisor("root", *branches))

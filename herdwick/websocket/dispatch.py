@@ -9,13 +9,17 @@ from math import ceil
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
+import anyio
+
 from herdwick.actors import Connection, JoinRefused, Phase
 from herdwick.routing import Match, Table
 from herdwick.runtime import AskTimeout, NotFound, NotHandled, TooManyChildren
 
 from .auth import Guard
+from .binding import Handler
 from .ends import is_end, only_disconnects
 from .errors import NotRunning, WebSocketDisconnectError
+from .first_message import first_token
 from .http import HTTPError, Response, to_response
 from .identity import Identity
 from .middleware import Middleware, chain
@@ -37,8 +41,16 @@ RETRY_AFTER: Final = "1"
 class Dispatcher:
     """Finds the handler of each request and runs it, with all that stands around it."""
 
-    def __init__(self, table: Table[Endpoint], origins: OriginPolicy, users: Users) -> None:
+    def __init__(
+        self,
+        table: Table[Endpoint],
+        origins: OriginPolicy,
+        users: Users,
+        auth_timeout: float = 10.0,
+    ) -> None:
         self.table = table
+        self.auth_timeout = auth_timeout
+        """Seconds that a first message may take to come and to be judged."""
         self.users = users
         self.origins = origins
         self.guard = Guard()
@@ -126,16 +138,49 @@ class Dispatcher:
         match = self.resolve(request, WEBSOCKET)
         if match is None:
             raise HTTPError(403, "a mounted application does not take new tokens")
-        renewed = request.with_token(token)
-        await self.guard.admit(renewed, match.endpoint.handler)
-        if renewed.identity is None:
-            raise HTTPError(401, "the token is not valid")
-        if request.identity is not None and key_of(request.identity) != key_of(renewed.identity):
+        renewed = await self._identify(request, token, match.endpoint.handler)
+        if request.identity is not None and key_of(request.identity) != key_of(renewed):
             raise HTTPError(403, "the token is somebody else's")
         if request.websocket is not None:
-            request.identity = renewed.identity
-            self.users.enter(renewed.identity, request.websocket.connection)
-        return renewed.identity
+            request.identity = renewed
+            self.users.enter(renewed, request.websocket.connection)
+        return renewed
+
+    async def _identify(self, request: Request, token: str, handler: Handler) -> Identity:
+        """Tell whose token it is, as if it had come with the handshake.
+
+        Raises:
+            HTTPError: 401 or 403: it is not valid, or not enough for this handler.
+        """
+        if not token or not token.isascii() or not token.isprintable():
+            raise HTTPError(401, "the token is not valid")  # no header could carry it
+        shown = request.with_token(token)
+        await self.guard.admit(shown, handler)
+        if shown.identity is None:
+            raise HTTPError(401, "the token is not valid")
+        return shown.identity
+
+    async def _admit(self, request: Request, endpoint: Endpoint) -> None:
+        """Let a request pass to its handler or not, by its handshake or by its first message.
+
+        Raises:
+            HTTPError: 401 or 403, and others of authentication.
+            WebSocketDisconnectError: The client has left before it was known.
+        """
+        try:
+            await self.guard.admit(request, endpoint.handler)
+            return
+        except HTTPError as refusal:
+            if refusal.status != 401 or not endpoint.takes_first_message:
+                raise
+        assert request.websocket is not None
+        with anyio.move_on_after(self.auth_timeout):
+            shown = await first_token(request.websocket)
+            request.identity = await self._identify(request, shown.token, endpoint.handler)
+            shown.answer(request.websocket.connection)
+            request.websocket.connection.admit()
+            return
+        raise HTTPError(401, "there was no token in time")
 
     def _check_origin(self, request: Request) -> None:
         refusal = self.origins.refusal(request.scheme, request.raw_headers)
@@ -162,7 +207,7 @@ class Dispatcher:
         request.route_values = match.values
         endpoint = match.endpoint
         if self.guard.configured or endpoint.asks_auth:
-            await self.guard.admit(request, endpoint.handler)
+            await self._admit(request, endpoint)
         if request.websocket is not None and request.identity is not None:
             self.users.enter(request.identity, request.websocket.connection)
         return await endpoint.binder(request)

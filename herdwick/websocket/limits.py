@@ -6,7 +6,7 @@ from typing import Final
 KIB = 1024
 MIB = 1024 * KIB
 
-OPTIONAL: Final = ("ping_interval", "ping_timeout")
+OPTIONAL: Final = ("ping_interval", "ping_timeout", "revalidate_interval")
 """Limits that None turns off."""
 
 
@@ -54,6 +54,14 @@ class Limits:
 
     head_timeout: float = 10.0
     """Seconds that a request's head may take to arrive, however it dribbles."""
+
+    auth_timeout: float = 10.0
+    """Seconds that the client of a route with `auth(first_message=True)` has to show who it is;
+    then the connection is closed with 4401."""
+
+    revalidate_interval: float | None = 1800.0
+    """Seconds within which the hook of `app.revalidate` is asked again about each user who is
+    connected; whose session holds no more is closed with 4401. None asks never."""
 
     topics: int = 128
     """Topics that one connection may be a member of at a time; a join beyond is refused."""

@@ -27,17 +27,26 @@ class AuthRule:
     schemes: tuple[str, ...] = ()
     """The schemes of the authentication handlers that may know them; empty: all."""
 
+    first_message: bool = False
+    """Whether the client of a WebSocket may show its token as the first message."""
+
 
 def auth(
     policy: str | None = None,
     *,
     roles: Sequence[str] | None = None,
     authentication_schemes: Sequence[str] | None = None,
+    first_message: bool = False,
 ) -> Callable[[F], F]:
     """Let a handler be called only with an identity that meets this policy and has such a role.
 
     It stands above or below the decorator of the route. What stands between it and the function
     has to keep the function's attributes, as `functools.wraps` does.
+
+    With `first_message`, a WebSocket whose handshake has no valid token is let in, and has to show
+    one as its first message, within `Limits.auth_timeout`: the token as text, or JSON such as
+    `{"token": "…"}`. Before that its handler does not run, and it is sent nothing. Who is refused
+    is closed with 4401, or with 4403 where the token is valid and not enough.
 
     Raises:
         TypeError: It is used without parentheses, or twice, or beside `allow_anonymous`.
@@ -47,7 +56,10 @@ def auth(
         # Above a route's decorator, `@auth` would leave the route open without a word.
         raise TypeError("auth takes the name of a policy; write @auth() with parentheses")
     rule = AuthRule(
-        policy, _names("roles", roles), _names("authentication_schemes", authentication_schemes)
+        policy,
+        _names("roles", roles),
+        _names("authentication_schemes", authentication_schemes),
+        first_message,
     )
 
     def mark(handler: F) -> F:

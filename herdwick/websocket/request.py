@@ -122,7 +122,10 @@ class Request:
         headers = [field for field in self.raw_headers if field[0].lower() != b"authorization"]
         headers.append((b"authorization", b"Bearer " + token.encode("latin-1", "replace")))
         scope = {**self.scope, "headers": headers, "subprotocols": [f"bearer.{token}"]}
-        return Request(scope)
+        renewed = Request(scope)
+        # For policies that look at them.
+        renewed.route_values, renewed.websocket = self.route_values, self.websocket
+        return renewed
 
     @property
     def scope(self) -> Scope:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args
@@ -63,6 +63,12 @@ class Endpoint:
         """Whether `auth` stands on the handler; looked for at the first request, when all is."""
         return auth_rule(self.handler) is not None
 
+    @property
+    def takes_first_message(self) -> bool:
+        """Whether a client without a token in its handshake may send it as the first message."""
+        rule = auth_rule(self.handler)
+        return rule is not None and rule.first_message and self.socket is not None
+
 
 class Routes:
     """A collection of routes under a common prefix; decorators add to it."""
@@ -70,20 +76,24 @@ class Routes:
     def __init__(
         self,
         table: Table[Endpoint],
-        handlers: list[Handler],
+        endpoints: list[Endpoint],
         services: rodi.Container,
         prefix: Prefix,
     ) -> None:
-        self.handlers = handlers
-        """All handlers of the application, in the order of their registration."""
+        self._endpoints = endpoints
         self._table = table
         self._services = services
         self._prefix = prefix
 
+    @property
+    def handlers(self) -> list[Handler]:
+        """All handlers of the application, in the order of their registration."""
+        return [endpoint.handler for endpoint in self._endpoints]
+
     def group(self, prefix: str) -> Routes:
         """Give a group of routes whose paths all begin with `prefix`."""
         inner = self._prefix.group(prefix)
-        return Routes(self._table, self.handlers, self._services, inner)
+        return Routes(self._table, self._endpoints, self._services, inner)
 
     def ws(
         self,
@@ -158,8 +168,9 @@ class Routes:
                 websocket_type=WebSocket if socket else None,
                 services=self._services,
             )
-            self._table.add(method, full, Endpoint(handler, binder, socket))
-            self.handlers.append(handler)
+            endpoint = Endpoint(handler, binder, socket)
+            self._table.add(method, full, endpoint)
+            self._endpoints.append(endpoint)
             return handler
 
         return add
@@ -173,6 +184,21 @@ def check_async(handler: Handler) -> None:
     """
     if not inspect.iscoroutinefunction(handler):
         raise TypeError(f"{describe(handler)} must be an `async def` function")
+
+
+def check_first_messages(endpoints: Iterable[Endpoint]) -> None:
+    """Check, when the application starts, that only WebSockets ask for a first message.
+
+    Raises:
+        TypeError: A handler answers HTTP, and asks for one.
+    """
+    for endpoint in endpoints:
+        rule = auth_rule(endpoint.handler)
+        if rule is not None and rule.first_message and endpoint.socket is None:
+            raise TypeError(
+                f"{describe(endpoint.handler)} answers HTTP, which has no first message; "
+                "leave `first_message` out of its auth()"
+            )
 
 
 def find(table: Table[Endpoint], method: str, raw_path: str) -> Match[Endpoint] | None:
