@@ -11,7 +11,7 @@ General layout, from the bottom:
     files, mount                 what else answers: files, other ASGI applications
     middleware, routes           what stands around handlers, and which path leads to which
     wires, rooms, live           topics: what is declared, how members hear, herdwick.v1
-    users                        who has which connections open
+    checks, users                who has which connections open
     first_message                a token that comes after the handshake
     websocket                    the connection, as its handler sees it
     dispatch                     from a request to its handler and back

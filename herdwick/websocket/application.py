@@ -46,6 +46,7 @@ from herdwick.runtime import (
 from .asgi import drive
 from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
 from .binding import Handler, describe
+from .checks import Checks, Hook
 from .dispatch import Dispatcher, ExceptionHandler
 from .errors import NotRunning
 from .files import StaticFiles
@@ -65,6 +66,7 @@ Q = TypeVar("Q")
 Lifespan: TypeAlias = Callable[[], AsyncGenerator[None]]
 E = TypeVar("E", bound=ExceptionHandler)
 L = TypeVar("L", bound=Lifespan)
+V = TypeVar("V", bound=Hook)
 C = TypeVar("C", bound=type[Room[Any]])
 
 logger: Final = logging.getLogger("herdwick")
@@ -150,6 +152,27 @@ class Application(Routes):
             return handler
 
         return add
+
+    def revalidate(self, hook: V) -> V:
+        """Let an async function tell, again and again, whether the session of an identity holds.
+
+        It is asked about each user who is connected within each `Limits.revalidate_interval`, once
+        for all connections with the same claims, and whenever `users.revalidate` asks. Where it
+        does not say True, raises, or takes over 10 s, these connections are closed with 4401; an
+        error is logged. It is not asked at the handshake, which the authentication decides alone.
+
+        Raises:
+            RuntimeError: The application runs already, or has such a function.
+            TypeError: The function is not async.
+        """
+        check_async(hook)
+        if self._system is not None:
+            raise RuntimeError("the application runs already; give it the hook before")
+        if self.users.checks is not None:
+            raise RuntimeError("the application has a hook that revalidates; put both into one")
+        interval, timers = self.limits.revalidate_interval, self.users.timers
+        self.users.checks = Checks(hook, interval, timers, self.users.judge)
+        return hook
 
     def lifespan(self, function: L) -> L:
         """Run an async generator function around the application: before and after its `yield`.
@@ -321,7 +344,8 @@ class Application(Routes):
         self._dispatcher.guard.check(self.handlers)
         check_first_messages(self._endpoints)
         realtime = self._rooms.open()
-        branches = (self._actors, realtime.branch, realtime.announcer, self._sessions.pool)
+        checks = () if self.users.checks is None else (self.users.checks.child,)
+        branches = (self._actors, realtime.branch, realtime.announcer, *checks, self._sessions.pool)
         system = self._new_system(Supervisor("root", *branches))
         realtime.serve(system)
         async with AsyncExitStack() as stack:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from herdwick.actors import Connection, Phase, check_close_code
 from herdwick.runtime import Timer, Timers
 
+from .checks import Checks, Owner
 from .identity import Identity
 from .rooms import key_of
 
@@ -21,11 +22,14 @@ class Users:
     """The users of an application, by the `id` of their identities, and their connections."""
 
     def __init__(self, timers: Callable[[], Timers]) -> None:
-        self._timers = timers
+        self.timers = timers
+        """Gives the timers of the running application."""
         self._connections: dict[str, set[Connection]] = {}
         self._ids: dict[Connection, str] = {}
+        self._identities: dict[Connection, Identity] = {}
         self._expiries: dict[Connection, Timer] = {}
-        self._known: set[Connection] = set()
+        self.checks: Checks | None = None
+        """What asks whether their sessions hold; None without a hook."""
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -54,43 +58,92 @@ class Users:
             connection.end(code, reason)
         return len(connections)
 
+    async def revalidate(self, user_id: str, /) -> int:
+        """Ask the hook of `Application.revalidate` about a user now.
+
+        It is asked once for all connections with the same claims. Returns how many it has closed,
+        with 4401.
+
+        Raises:
+            RuntimeError: The application has no such hook.
+        """
+        if self.checks is None:
+            raise RuntimeError("there is nobody to ask; give a hook with `@app.revalidate`")
+        return await self.judge(user_id)
+
     # ------------------------------------------------------------------ the application's side
 
     def enter(self, identity: Identity, connection: Connection) -> None:
         """Take note of whose connection it is; its identity's claim `exp` ends it."""
         if connection.phase is Phase.OVER:
             return
-        if connection not in self._known:
-            self._known.add(connection)
+        if connection not in self._identities:
             connection.life.slot.gone.then(partial(self._gone, connection))
-        self._leave(connection)
-        user_id = key_of(identity)
-        if user_id is not None:
-            self._ids[connection] = user_id
-            self._connections.setdefault(user_id, set()).add(connection)
-        expires = expiry_of(identity)
-        if expires is not None:
-            end = partial(connection.end, NOT_AUTHENTICATED, "the token has expired")
-            self._expiries[connection] = self._timers().call_later(expires - time.time(), end)
+            self._add(key_of(identity), connection)
+        elif key_of(identity) != self._ids.get(connection):
+            self._remove(connection)
+            self._add(key_of(identity), connection)
+        self._identities[connection] = identity
+        self._expect_expiry(identity, connection)
+
+    async def judge(self, owner: Owner) -> int:
+        """End the connections of somebody whose sessions hold no more; return how many."""
+        assert self.checks is not None
+        whose = self._connections.get(owner, ()) if isinstance(owner, str) else [owner]
+        asked: list[tuple[Identity, bool]] = []
+        ended = 0
+        for connection in list(whose):
+            identity = self._identities.get(connection)
+            if identity is None:
+                continue  # gone meanwhile
+            holds = next((each for who, each in asked if who.claims == identity.claims), None)
+            if holds is None:
+                holds = await self.checks.holds(identity)
+                asked.append((identity, holds))
+            # Who has shown a new token meanwhile was judged by that one.
+            if not holds and self._identities.get(connection) is identity:
+                connection.end(NOT_AUTHENTICATED, "the session is over")
+                ended += 1
+        return ended
 
     def user_of(self, connection: Connection) -> str | None:
         """Tell whose connection it is."""
         return self._ids.get(connection)
 
-    def _gone(self, connection: Connection) -> None:
-        self._known.discard(connection)
-        self._leave(connection)
+    def _expect_expiry(self, identity: Identity, connection: Connection) -> None:
+        self._forget_expiry(connection)
+        expires = expiry_of(identity)
+        if expires is not None:
+            end = partial(connection.end, NOT_AUTHENTICATED, "the token has expired")
+            self._expiries[connection] = self.timers().call_later(expires - time.time(), end)
 
-    def _leave(self, connection: Connection) -> None:
+    def _forget_expiry(self, connection: Connection) -> None:
         expiry = self._expiries.pop(connection, None)
         if expiry is not None:
             expiry.cancel()
+
+    def _gone(self, connection: Connection) -> None:
+        del self._identities[connection]
+        self._forget_expiry(connection)
+        self._remove(connection)
+
+    def _add(self, user_id: str | None, connection: Connection) -> None:
+        if user_id is not None:
+            self._ids[connection] = user_id
+            self._connections.setdefault(user_id, set()).add(connection)
+        if self.checks is not None:
+            self.checks.begin(user_id or connection)
+
+    def _remove(self, connection: Connection) -> None:
         user_id = self._ids.pop(connection, None)
         if user_id is not None:
             others = self._connections[user_id]
             others.discard(connection)
-            if not others:
-                del self._connections[user_id]
+            if others:
+                return
+            del self._connections[user_id]
+        if self.checks is not None:
+            self.checks.end(user_id or connection)
 
 
 def expiry_of(identity: Identity) -> float | None:

@@ -21,10 +21,23 @@ from herdwick import (
     json,
 )
 from herdwick.protocol import SUBPROTOCOL, Join, Joined, Refresh, Reply
-from herdwick.testing import TestClient, TestWebSocket, settle
+from herdwick.testing import (
+    VIRTUAL_BACKENDS,
+    Backend,
+    TestClient,
+    TestWebSocket,
+    settle,
+    virtual_backend,
+)
 from herdwick.websocket.first_message import MOST_BYTES
 from tests.runtime.samples import Door
 from tests.websocket.rooms.stage import Peer
+
+
+@pytest.fixture(scope="module", params=VIRTUAL_BACKENDS)
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    """The event loop that an async test runs on, with a clock that jumps."""
+    return virtual_backend(request.param)
 
 
 class ByName(AuthenticationHandler):
