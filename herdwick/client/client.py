@@ -40,15 +40,19 @@ class Client:
     Args:
         url: Where to connect to, beginning with ws:// or wss://.
         token: Offered as the subprotocol `bearer.<token>`: the token itself, or a function that is
-            asked for one before each handshake, and after the server has closed with 4401. An
-            `OSError` of that function counts as a try that failed; any other ends the client.
+            asked for one before each handshake. After the server has closed with 4401 it has to
+            give another one. An `OSError` of it counts as a try that failed; any other ends the
+            client.
+        first_message: Send the token as the first message, and not with the handshake, for routes
+            with `auth(first_message=True)`: it may then hold any characters.
         headers: Sent with each handshake.
         ssl: For wss://, in place of the default context, which trusts the system's authorities.
         options: How long to wait, and how much to hold.
         random: Gives a number from 0 to 1, for the jitter.
 
     Raises:
-        ValueError: The URL, the token or a header can never be sent.
+        ValueError: The URL, the token or a header can never be sent; or there is no token for the
+            first message.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Client:
         url: str,
         *,
         token: Token | None = None,
+        first_message: bool = False,
         headers: Mapping[str, str] = _NO_HEADERS,
         ssl: tls.SSLContext | None = None,
         options: Options | None = None,
@@ -63,14 +68,16 @@ class Client:
     ) -> None:
         self._url = url
         self._options = options or Options()
-        if isinstance(token, str):
+        if first_message and token is None:
+            raise ValueError("there is no token to send as the first message; pass `token`")
+        if isinstance(token, str) and not first_message:
             check_token(token)
         uri = _parsed(url)
         if uri.secure and ssl is None:
             ssl = tls.create_default_context()
         secured = ssl if uri.secure else None
         address = Address(uri, _checked(headers), secured, self._options.max_message_bytes)
-        self._link = Link(url, address, token, self._options, random)
+        self._link = Link(url, address, token, self._options, random, first_message=first_message)
         self._stack = AsyncExitStack()
         self._entered = False
 

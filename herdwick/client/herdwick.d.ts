@@ -19,6 +19,11 @@ export type Unsubscribe = () => void;
 export interface ClientOptions {
   /** The token, or what is asked for one before each connection; without one, none is shown. */
   token?: string | (() => string | null | undefined | Promise<string | null | undefined>);
+  /**
+   * Whether the token goes out as the first message, and not with the handshake; for routes with
+   * `auth(first_message=True)`. No, if not given.
+   */
+  firstMessage?: boolean;
   /** Seconds until a push must have its answer; 30 if not given. */
   timeout?: number;
   /** How many pushes of a room may wait to be sent; 100 if not given. */

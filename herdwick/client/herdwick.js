@@ -35,6 +35,7 @@ export class Client {
    */
   constructor(url, {
     token,
+    firstMessage = false,
     timeout = 30,
     mostWaiting = 100,
     WebSocket = globalThis.WebSocket,
@@ -49,7 +50,7 @@ export class Client {
         "there is no WebSocket: take node 22, or 20 with --experimental-websocket, or an option",
       );
     }
-    const options = { token, timeout, mostWaiting, WebSocket, random, timers };
+    const options = { token, firstMessage, timeout, mostWaiting, WebSocket, random, timers };
     this.#link = new Link(address.href, options);
   }
 
@@ -343,7 +344,8 @@ class Link {
         return this.#end(4401, "there is no new token");
       }
       // A browser can set no header.
-      const protocols = token === null ? [SUBPROTOCOL] : [SUBPROTOCOL, `bearer.${token}`];
+      const shown = token !== null && !this.options.firstMessage;
+      const protocols = shown ? [SUBPROTOCOL, `bearer.${token}`] : [SUBPROTOCOL];
       this.#attach(new this.options.WebSocket(this.#url, protocols));
     } catch (error) {
       if (this.state !== "closed") this.#lost(1006, String(error));
@@ -355,6 +357,9 @@ class Link {
     this.#wait(PATIENCE, () => this.#lost(1006, "the server does not answer"));
     socket.onopen = () => {
       this.#watch();
+      if (this.options.firstMessage && this.#token !== null) {
+        this.request({ type: "refresh", token: this.#token });
+      }
       this.#change("connected");
       for (const member of [...this.members.values()]) member.connected();
     };

@@ -64,8 +64,12 @@ class Link:
         token: Token | None,
         options: Options,
         random: Callable[[], float],
+        *,
+        first_message: bool = False,
     ) -> None:
         self._url = url
+        self._first_message = first_message
+        """Whether the token goes out as the first message, not with the handshake."""
         self._address = address
         self._token = token
         self._options = options
@@ -77,7 +81,11 @@ class Link:
         self._over = False
         self._error: GaveUp | None = None
         self._expired: StayedAway | None = None
-        """The last end by 4401, after which a connection without a token is not tried."""
+        """The last end by 4401, after which a connection without a new token is not tried."""
+        self._shown: str | None = None
+        """The last token that the server was shown, or is about to be."""
+        self._refused: str | None = None
+        """What it was at the last end by 4401."""
         self._tries = 0
         self._delay = 0.0
         self._lost_at = 0.0
@@ -165,8 +173,9 @@ class Link:
             token = await source()
         if token is None:
             raise ValueError("there is no new token; pass one, or give the client a function")
-        check_token(token)
+        self._check(token)
         if self._conversation is not None:
+            self._shown = token
             await self._show(self._conversation, token, timeout)
         if not callable(source):
             self._token = token
@@ -175,6 +184,11 @@ class Link:
         """Read on, if that waited for somebody to take an event."""
         if self._conversation is not None:
             self._conversation.taken()
+
+    def _check(self, token: str) -> None:
+        """Raise a `ValueError` if the token cannot be shown."""
+        if not self._first_message:
+            check_token(token)
 
     async def _show(self, conversation: Conversation, token: str, timeout: float | None) -> None:
         ref = next(self._around.refs)
@@ -227,24 +241,26 @@ class Link:
     async def _open(self) -> Wire:
         try:
             with anyio.fail_after(self._options.connect_timeout):
-                return await open_wire(self._address, [SUBPROTOCOL, *await self._bearer()])
+                self._shown = token = await self._find_token()
+                bearer = [] if token is None or self._first_message else [f"bearer.{token}"]
+                return await open_wire(self._address, [SUBPROTOCOL, *bearer])
         except ssl.SSLCertVerificationError as error:
             raise Untrusted(self._url) from error
         except Malformed as error:
             raise ProtocolMismatch(self._url, str(error)) from error
 
-    async def _bearer(self) -> list[str]:
+    async def _find_token(self) -> str | None:
         try:
             token = await self._token() if callable(self._token) else self._token
             if token is not None:
-                return [f"bearer.{check_token(token)}"]
+                self._check(token)
         except OSError:
             raise  # as a server that is not reached: the next try may find it
         except Exception as error:
             raise NoToken(self._url) from error
-        if self._expired is not None:
+        if self._expired is not None and token in (None, self._refused):
             raise self._expired
-        return []
+        return token
 
     async def _converse(self, wire: Wire) -> None:
         if wire.subprotocol != SUBPROTOCOL:
@@ -252,6 +268,9 @@ class Link:
             await wire.aclose()
             raise ProtocolMismatch(self._url, f"it took the subprotocol {wire.subprotocol}")
         self._conversation = Conversation(wire, self._around)
+        if self._first_message and self._shown is not None:
+            ref = next(self._around.refs)
+            self._conversation.ask(Question(ref, Refresh(ref, self._shown)))
         self._decided.happen()
         try:
             ending = await self._conversation.run()
@@ -271,7 +290,7 @@ class Link:
         if ending.code == comeback.TOKEN_EXPIRED:
             if not callable(self._token):
                 raise away
-            self._expired = away
+            self._expired, self._refused = away, self._shown
         self._plan(ending)
 
     def _plan(self, failure: Exception, at_least: float = 0.0) -> None:

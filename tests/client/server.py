@@ -246,10 +246,20 @@ async def serving(tls: ssl.SSLContext | None = None) -> AsyncGenerator[Server]:
 
 @asynccontextmanager
 async def connected(
-    server: Server, *, token: Token | None = None, options: Options | None = None
+    server: Server,
+    *,
+    token: Token | None = None,
+    first_message: bool = False,
+    options: Options | None = None,
 ) -> AsyncGenerator[tuple[Client, Peer]]:
     """Give a client and the server's end of its connection."""
-    async with Client(server.url, token=token, options=options, random=lambda: 0.5) as client:
+    async with Client(
+        server.url,
+        token=token,
+        first_message=first_message,
+        options=options,
+        random=lambda: 0.5,
+    ) as client:
         yield client, await server.accepted()
 
 

@@ -102,6 +102,74 @@ async def test_after_4401_it_stays_away_where_there_is_no_new_token() -> None:
             await anext(room)
 
 
+async def test_after_4401_it_stays_away_where_the_token_is_the_same_as_before() -> None:
+    tokens = iter(["old", "new", "new"])
+
+    async def token() -> str:
+        return next(tokens)
+
+    async with (
+        serving() as server,
+        connected(server, token=token) as (client, peer),
+        client.join("chat") as room,
+    ):
+        await peer.close(4401)
+        peer = await server.accepted()
+        assert isinstance(await anext(room), Rejoined)
+        await peer.close(4401)
+
+        with pytest.raises(StayedAway, match="4401"):
+            async for _ in room:
+                pass
+        assert len(server.tried_at) == 2
+
+
+async def test_after_4401_a_token_that_was_shown_by_a_refresh_is_not_shown_again() -> None:
+    tokens = iter(["old", "newer", "newer"])
+
+    async def token() -> str:
+        return next(tokens)
+
+    async with (
+        serving() as server,
+        connected(server, token=token) as (client, peer),
+        client.join("chat") as room,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(client.refresh)
+        refresh = await peer.receive(Refresh)
+        assert refresh.token == "newer"
+        await peer.send(Reply(refresh.ref))
+        await peer.close(4401)
+
+        with pytest.raises(StayedAway, match="4401"):
+            await anext(room)
+        assert len(server.tried_at) == 1
+
+
+# What no subprotocol can hold is a token too, where it is a message.
+@pytest.mark.parametrize("token", ["mine", "my own, and no subprotocol"])
+async def test_a_token_may_go_out_as_the_first_message_before_any_join(token: str) -> None:
+    async with (
+        serving() as server,
+        connected(server, token=token, first_message=True) as (client, peer),
+        client.join("chat"),
+    ):
+        assert peer.headers["sec-websocket-protocol"] == "herdwick.v1"
+        refresh = await peer.receive(Refresh)
+        assert refresh.token == token
+        assert len(peer.joins) == 1
+
+        await peer.drop()
+        again = await server.accepted()
+        assert (await again.receive(Refresh)).token == token
+
+
+def test_without_a_token_there_is_no_first_message() -> None:
+    with pytest.raises(ValueError, match="no token to send as the first message"):
+        Client("ws://127.0.0.1/", first_message=True)
+
+
 async def test_the_count_of_tries_starts_anew_once_a_join_is_answered() -> None:
     async with serving() as server:
         async with Client(server.url, random=full) as client, client.join("chat"):

@@ -283,6 +283,22 @@ def test_it_stays_away_where_its_token_is_the_one_that_was_refused(play: Play) -
     play("staysAwayWithTheOldToken", script)
 
 
+def test_its_token_may_be_the_first_message(play: Play) -> None:
+    async def script(stage: Stage) -> None:
+        ada = await stage.visitor()
+        assert ada.token is None
+        first = await ada.receive(Refresh)
+        assert first.token == "old"
+        await ada.close(4401)
+
+        again = await stage.visitor()
+        assert (await again.receive(Refresh)).token == "new one"
+        await again.take_in()
+        assert await again.closing() == 1000
+
+    play("showsItsTokenFirst", script)
+
+
 def test_it_may_be_closed_before_its_token_is_there(act: Act) -> None:
     act("closesBeforeTheTokenIsThere", "")
 

@@ -337,6 +337,16 @@ export async function staysAwayWithTheOldToken(url) {
   equal((await becomes(client, "closed")).code, 4401);
 }
 
+export async function showsItsTokenFirst(url) {
+  const tokens = ["old", "new one"];
+  const options = { ...ATONCE, token: () => tokens.shift(), firstMessage: true };
+  const client = new Client(url, options);
+  const room = client.join("chat:42");
+
+  await listen(room, "joined")();
+  client.close();
+}
+
 export async function triesAgainWhereTheTokenFails(url) {
   const answers = [() => { throw new Error("offline"); }, () => "mine"];
   const client = new Client(url, { ...ATONCE, token: () => answers.shift()() });
