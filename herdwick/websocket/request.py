@@ -92,6 +92,9 @@ class Request:
         "websocket",
     )
 
+    bearer_prefix = "bearer."
+    """How a subprotocol begins that is a token, and so is never accepted."""
+
     def __init__(
         self, scope: Scope | None, receive: ASGIReceive | None = None, *, body_bytes: int = MIB
     ) -> None:

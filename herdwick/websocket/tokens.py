@@ -63,12 +63,19 @@ def token_from_subprotocol(prefix: str = "bearer.") -> TokenSource:
 
     In the browser: `new WebSocket(url, ["chat", "bearer." + token])`. Accept the other one, as in
     `websocket.accept(subprotocol="chat")`: a browser drops a connection that takes none of them,
-    and the token should not be sent back.
+    and a token is never accepted, as that would send it back.
+
+    Raises:
+        ValueError: The prefix is empty: every subprotocol would be a token.
     """
+    if not prefix:
+        raise ValueError('the prefix is empty; give one that only tokens have, such as "bearer."')
 
     def read(request: Request) -> str | None:
         offered: list[str] = request.scope.get("subprotocols") or []
         found = [item.removeprefix(prefix) for item in offered if item.startswith(prefix)]
+        if found and prefix != request.bearer_prefix:
+            request.bearer_prefix = prefix
         return found[0] if len(found) == 1 else None
 
     return read

@@ -165,16 +165,13 @@ class WebSocket:
 
         Raises:
             InvalidWebSocketStateError: It was accepted before.
-            ValueError: The client did not offer this subprotocol.
+            ValueError: The client did not offer this subprotocol, or it is a token.
             WebSocketDisconnectError: The client has left already.
         """
         if self.connection.phase is Phase.OPEN:
             raise self._wrong_state(WebSocketState.CONNECTING, "it was accepted already")
-        if subprotocol is not None and subprotocol not in self.subprotocols:
-            raise ValueError(
-                f"the client did not offer the subprotocol {subprotocol!r}, "
-                f"but {self.subprotocols}; accept one of these, or none"
-            )
+        if subprotocol is not None:
+            self._check_offered(subprotocol)
         fields = _raw(headers)
         in_time = self.connection.phase is Phase.HANDSHAKE
         if in_time:
@@ -534,6 +531,22 @@ class WebSocket:
         sent = self.connection.send_nowait(data)
         if not sent and not await self.connection.finish_send(sent):
             raise self._disconnected()
+
+    def _check_offered(self, subprotocol: str) -> None:
+        prefix = self.request.bearer_prefix
+        if subprotocol.startswith(prefix):
+            raise ValueError(
+                f"a subprotocol that begins with {prefix!r} is a token, which is not sent back; "
+                "accept another one, or none"
+            )
+        offered = self.subprotocols
+        if subprotocol not in offered:
+            # Errors end up in logs, where no token may stand.
+            others = [each for each in offered if not each.startswith(prefix)]
+            raise ValueError(
+                f"the client did not offer the subprotocol {subprotocol!r}, "
+                f"but {others}; accept one of these, or none"
+            )
 
     def _check_open(self) -> None:
         if self.connection.phase is Phase.HANDSHAKE:

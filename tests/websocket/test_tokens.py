@@ -10,6 +10,8 @@ from guardpost import AuthenticationStrategy, InvalidCredentialsError
 from guardpost.jwks import JWKS
 from guardpost.jwks import openid as guardpost_openid
 
+from herdwick import Application, WebSocket, auth
+from herdwick.testing import TestClient
 from herdwick.websocket import jwks
 from herdwick.websocket.auth import authenticate
 from herdwick.websocket.http import HTTPError
@@ -195,3 +197,58 @@ async def test_a_token_of_an_unknown_key_or_none_is_refused(
     for text in (unknown, "malformed"):
         with pytest.raises(InvalidCredentialsError):
             await bearer_of_authority.authenticate(with_token(text))
+
+
+# ------------------------------------------------------------------ tokens among subprotocols
+
+
+@pytest.mark.parametrize(
+    "text", ["====", "Zm9v!.bar.baz", "..", "a.b", "e30.e30.", "bearer.x", "a" * 8193]
+)
+async def test_a_token_among_the_subprotocols_that_is_none_lets_nobody_in(text: str) -> None:
+    offered = ["chat", f"bearer.{text}"]
+    bearer = handler(sources=[token_from_subprotocol()])
+    request = Request(websocket_scope(subprotocols=offered))
+
+    await authenticate(request, AuthenticationStrategy(bearer))
+
+    assert request.identity is None
+
+
+@pytest.mark.parametrize("prefix", ["bearer.", "token-"])
+async def test_a_token_is_never_accepted_as_the_subprotocol_nor_logged(
+    prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = token()
+    offered = ["chat", f"{prefix}{secret}"]
+    app = Application(debug=True)
+    sources = [token_from_subprotocol(prefix)]
+    app.use_authentication().add(handler(sources=sources))
+    errors: list[str] = []
+
+    @app.ws("/")
+    @auth()
+    async def careless(websocket: WebSocket) -> None:
+        for subprotocol in (websocket.subprotocols[-1], "other"):
+            with pytest.raises(ValueError, match="accept") as refused:
+                await websocket.accept(subprotocol=subprotocol)
+            errors.append(str(refused.value))
+        await websocket.accept(subprotocol=websocket.subprotocols[-1])
+
+    caplog.set_level("DEBUG")
+    async with (
+        TestClient(app, raise_errors=False) as client,
+        client.websocket_connect("/", subprotocols=offered) as socket,
+    ):
+        assert socket.rejection is not None
+        assert socket.rejection.status == 500
+        told = socket.rejection.text()
+
+    assert "is not sent back" in errors[0]
+    assert "['chat']" in errors[1]
+    assert secret not in f"{errors} {told} {caplog.text}"
+
+
+def test_a_prefix_that_everything_has_is_refused() -> None:
+    with pytest.raises(ValueError, match="prefix is empty"):
+        token_from_subprotocol("")
