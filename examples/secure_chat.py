@@ -1,10 +1,15 @@
-"""Secure chat: who has no valid token is refused before the upgrade, with 401.
+"""Secure chat: nothing is said to who has shown no valid token.
 
 herdwick run examples.secure_chat:app        (needs the extra: pip install 'herdwick[jwt]')
 
 1. POST /login?name=Ada gives a token for ten minutes; a real login asks for more than a name.
 2. A program sends it as `Authorization: Bearer <token>`, a browser, which cannot, as
    new WebSocket("ws://127.0.0.1:8000/secure-chat", ["chat", "bearer." + token])
+3. Or neither: then it has to be the first message, within 5 seconds.
+   const socket = new WebSocket("ws://127.0.0.1:8000/secure-chat")
+   socket.onopen = () => socket.send(token)
+   Who is not let in is closed with 4401.
+4. POST /logout?name=Ada closes all connections of Ada with 4401; a real one asks who says so.
 """
 
 import secrets
@@ -18,6 +23,7 @@ from herdwick import (
     FromQuery,
     Identity,
     JWTBearer,
+    Limits,
     Ref,
     Response,
     Send,
@@ -31,7 +37,7 @@ from herdwick import (
 ISSUER, AUDIENCE, LIFETIME = "https://login.example", "secure-chat", 600
 secret = secrets.token_urlsafe(32)  # a new one with each start: the tokens of the last are void
 
-app = Application()
+app = Application(limits=Limits(auth_timeout=5.0))
 app.use_authentication().add(
     JWTBearer.with_secret(
         secret,
@@ -49,8 +55,13 @@ async def login(name: FromQuery[str]) -> Response:
     return json({"token": jwt.encode(claims, secret, "HS256")})
 
 
+@app.post("/logout")
+async def logout(name: FromQuery[str]) -> Response:
+    return json({"closed": app.users.disconnect(name.value, reason="logged out")})
+
+
 @app.ws("/secure-chat")
-@auth()
+@auth(first_message=True)
 async def secure_chat(websocket: WebSocket, identity: Identity) -> None:
     await websocket.accept(subprotocol="chat" if "chat" in websocket.subprotocols else None)
     await websocket.send_json({"type": "welcome", "user": identity.id})

@@ -1,13 +1,12 @@
 """Tests of examples/secure_chat.py."""
 
 import httpx
-import pytest
 
 from examples.secure_chat import app
 from herdwick import serve
-from tests.examples.client import post, refusal
+from tests.examples.client import post
+from tests.support.clients import closing, receive_json
 from tests.support.clients import httpx_ws_client as connect
-from tests.support.clients import receive_json
 
 
 async def token_of(url: str, name: str) -> str:
@@ -16,10 +15,34 @@ async def token_of(url: str, name: str) -> str:
     return token
 
 
-@pytest.mark.parametrize("offered", [(), ("chat", "bearer.made.it.up")], ids=["none", "forged"])
-async def test_nobody_enters_without_a_valid_token(offered: tuple[str, ...]) -> None:
-    async with serve(app) as url:
-        assert await refusal(f"{url}/secure-chat", offered) == 401
+async def test_nobody_enters_without_a_valid_token() -> None:
+    async with serve(app) as url, connect(f"{url}/secure-chat") as peer:
+        await peer.send("made.it.up")
+
+        assert (await closing(peer)).code == 4401
+
+
+async def test_a_page_may_show_its_token_as_the_first_message() -> None:
+    async with serve(app) as url, connect(f"{url}/secure-chat") as peer:
+        await peer.send(await token_of(url, "Ada"))
+
+        assert await receive_json(peer) == {"type": "welcome", "user": "Ada"}
+
+
+async def test_who_logs_out_is_gone_everywhere() -> None:
+    async with (
+        serve(app) as url,
+        connect(f"{url}/secure-chat") as phone,
+        connect(f"{url}/secure-chat") as desk,
+    ):
+        for peer in (phone, desk):
+            await peer.send(await token_of(url, "Ada"))
+            await receive_json(peer)
+
+        assert await post(f"{url}/logout?name=Ada") == {"closed": 2}
+        for peer in (phone, desk):
+            closed = await closing(peer)
+            assert (closed.code, closed.reason) == (4401, "logged out")
 
 
 async def test_a_program_shows_its_token_in_a_header() -> None:
