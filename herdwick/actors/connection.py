@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from .transport import Data, RawHeaders, Shared, Transport
 
 if TYPE_CHECKING:
     from .member import Member
+
+logger: Final = logging.getLogger("herdwick")
 
 CHECKPOINT_EVERY: Final = 64
 TERMS: Final = Policy(restart="temporary", contain_exits=True, start_timeout=float("inf"))
@@ -113,6 +116,10 @@ class Behaviour(Protocol):
 
     def handle(self, connection: Connection, /) -> Awaitable[None]:
         """Run the handler: the actor's body."""
+        ...
+
+    def answered(self, status: int, /) -> None:
+        """Take note of what its handshake was answered with."""
         ...
 
     def encode(self, payload: object, /) -> Data:
@@ -229,6 +236,7 @@ class Connection:
         if not self.welcomed:
             self._transport.accept(subprotocol, headers)
         self.phase = OPEN
+        self._behaviour.answered(101)
 
     def reject(self, status: int, headers: RawHeaders = (), body: bytes = b"") -> None:
         """Refuse the handshake with an HTTP response, or a peer that was let in with a close code.
@@ -241,6 +249,7 @@ class Connection:
             self._end(code_of_status(status), body.decode(errors="replace"))
         else:
             self._transport.reject(status, headers, body)
+            self._behaviour.answered(status)
             self._enter_over(Ending(1006, f"the handshake was refused with {status}"))
 
     @property
@@ -528,6 +537,10 @@ class Connection:
     def _enter_over(self, ending: Ending, kind: LeftKind = "lost") -> None:
         self.phase = OVER
         self.ending = ending
+        if logger.isEnabledFor(logging.DEBUG):
+            code, reason = ending.code, ending.reason
+            told = {"event": "over", "actor": self.path, "code": code, "reason": reason}
+            logger.debug("%s is over: %d %s", self.path, code, reason, extra=told)
         self._drop_pause()
         self._inbox.reader.wake()
         if self._memberships:

@@ -233,7 +233,9 @@ class Joining:
         except msgspec.ValidationError as error:
             raise InvalidParams(str(error)) from None
         except Exception as error:
-            logger.exception("%s cannot be authorized", member)
+            path, topic = self._connection.path, self._topic.name
+            told = {"event": "authorize_failed", "actor": path, "topic": topic}
+            logger.exception("%s cannot be authorized", member, extra=told)
             raise JoinFailed(member.topic) from error
 
     async def _ask(

@@ -224,7 +224,9 @@ class Member:
             try:
                 self._take(publication)
             except Exception:  # of an encoder: it must not stop what all the others hear
-                logger.exception("%s cannot be told of a publication; closed with 1011", self)
+                told = {"event": "publication_failed", "actor": self._connection.path}
+                text = "%s cannot be told of a publication; closed with 1011"
+                logger.exception(text, self, extra=told)
                 self._connection.end(1011)
 
     def end(self, left: Left, *, code: int, retry_after: float | None = None) -> None:

@@ -13,7 +13,6 @@ from herdwick.runtime import (
     NORMAL,
     Actor,
     ActorBody,
-    Allowance,
     Answer,
     Askable,
     Exit,
@@ -262,7 +261,6 @@ class RoomBody:
         self._actor: ActorBody | None = None
         self._known: set[Member] = set()
         """Those of whom this incarnation has heard, and whose leave it is to hear of."""
-        self._failures = Allowance()
 
     async def live(self) -> None:
         """Begin, and handle what comes, until asked to stop."""
@@ -417,8 +415,8 @@ class RoomBody:
 
     def _log(self, what: str, error: Exception) -> None:
         path = self._life.slot.path
-        if self._failures.take(self._life.surroundings.clock()):
-            logger.error("%s %s, and goes on", path, what, exc_info=error)
+        told = {"event": "room_failed", "actor": path}
+        logger.error("%s %s, and goes on", path, what, exc_info=error, extra=told)
 
     # ------------------------------------------------------------------ its mailbox
 

@@ -13,7 +13,9 @@ General layout, from the bottom:
     supervisor, supervision     declared children: the spec, and the loop that runs it
     dynamic, pool               children that come and go: the specs, and what runs them
     timers, registry, events    what all actors of a system share
+    logs                        what becomes of each line of the log
     system, tree                the tree as a whole, and its snapshots
+    watchdog                    finds what blocks the event loop
 """
 
 from .actor import Actor, Context
@@ -43,11 +45,22 @@ from .errors import (
     TooManyChildren,
     Unanswered,
 )
-from .events import DeadLetter, Event, Events, Exited, Fate, GaveUp, Restarted, Started, Stuck
+from .events import (
+    Blocked,
+    DeadLetter,
+    Event,
+    Events,
+    Exited,
+    Fate,
+    GaveUp,
+    Restarted,
+    Started,
+    Stuck,
+)
 from .exit import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit
 from .handlers import Handler, Mark, marked, marks_of, on, wants_value
-from .letters import Allowance
 from .life import Life
+from .logs import FIELDS, LOGGERS, LogFilter
 from .mailbox import Mailbox, Signal
 from .message import Ask, Askable, Message
 from .monitors import Down, Monitor, watch
@@ -61,23 +74,26 @@ from .supervisor import Supervisable, Supervisor
 from .system import OnStuck, System
 from .timers import Timer, Timers
 from .tree import ChildCounts, ChildInfo, Kind, Node, Statistics
+from .watchdog import Watchdog
 
 __all__ = [
+    "FIELDS",
     "KILLED",
     "LATER",
+    "LOGGERS",
     "NOPROC",
     "NORMAL",
     "SHUTDOWN",
     "Actor",
     "ActorBody",
     "ActorStopped",
-    "Allowance",
     "Answer",
     "Ask",
     "AskError",
     "AskTimeout",
     "Askable",
     "Backoff",
+    "Blocked",
     "Body",
     "Budget",
     "Child",
@@ -104,6 +120,7 @@ __all__ = [
     "Kind",
     "Later",
     "Life",
+    "LogFilter",
     "Mailbox",
     "MailboxFull",
     "Mark",
@@ -150,6 +167,7 @@ __all__ = [
     "Unanswered",
     "Waiter",
     "Waiters",
+    "Watchdog",
     "answered",
     "checkpoint",
     "current_clock",

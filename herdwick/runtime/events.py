@@ -72,7 +72,21 @@ class DeadLetter:
     why: Fate
 
 
-Event: TypeAlias = Started | Exited | Restarted | GaveUp | Stuck | DeadLetter
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The event loop stood still for long; told by a `Watchdog` when it ran again."""
+
+    path: str
+    """The actor that did not await; "" where it was none."""
+
+    duration: float
+    """Seconds."""
+
+    stack: str
+    """Where it stood, the innermost call last."""
+
+
+Event: TypeAlias = Started | Exited | Restarted | GaveUp | Stuck | DeadLetter | Blocked
 """All that a system tells its subscribers."""
 
 
@@ -130,33 +144,37 @@ class Events:
             try:
                 call(event)
             except Exception:
-                logger.exception("a subscriber failed on %s", event)
+                told = {"event": "subscriber_failed", "actor": event.path}
+                logger.exception("a subscriber failed on %s", event, extra=told)
 
     def _count_wishes(self) -> None:
-        quiet = (GaveUp, Restarted, Stuck, DeadLetter)
+        quiet = (GaveUp, Restarted, Stuck, DeadLetter, Blocked)
         self._routine_wanted = any(only not in quiet for _, only in self._subscribers)
 
 
 def log(event: Event) -> None:
     """Log what an operator wants to see: crashes with their traceback, and what followed."""
+    told: dict[str, object]
     match event:
         case Exited(path, _, Exit(kind="crash") as reason, error):
             known = isinstance(error, StartFailed | RestartLimitReached)  # its cause is logged
-            logger.error("%s crashed: %s", path, reason.error, exc_info=None if known else error)
+            told = {"event": "crashed", "actor": path, "reason": reason.error}
+            cause = None if known else error
+            logger.error("%s crashed: %s", path, reason.error, exc_info=cause, extra=told)
         case Exited(path, _, Exit(kind="killed"), _):
-            logger.warning("%s did not stop within its grace and was killed", path)
+            told = {"event": "killed", "actor": path}
+            logger.warning("%s did not stop within its grace and was killed", path, extra=told)
         case Restarted(path, incarnation):
-            logger.warning("%s restarted, incarnation %d", path, incarnation)
-        case GaveUp(path, restarts, None):
-            text = "%s failed more than %d times in a row; its supervisor gives up on it"
-            logger.error(text, path, restarts)
+            told = {"event": "restarted", "actor": path, "incarnation": incarnation}
+            logger.warning("%s restarted, incarnation %d", path, incarnation, extra=told)
         case GaveUp(path, restarts, period):
-            text = "%s failed more than %d times in %g s; its supervisor gives up on it"
-            logger.error(text, path, restarts, period)
+            told = {"event": "gave_up", "actor": path}
+            within = "in a row" if period is None else f"in {period:g} s"
+            text = "%s failed more than %d times %s; its supervisor gives up on it"
+            logger.error(text, path, restarts, within, extra=told)
         case Stuck(path, _, stack):
-            text = (
-                "%s was cancelled and does not end; something in it swallows the cancellation\n%s"
-            )
-            logger.critical(text, path, stack)
+            told = {"event": "stuck", "actor": path, "stack": stack}
+            text = "%s was cancelled and does not end; something in it swallows the cancellation"
+            logger.critical(text, path, extra=told)
         case _:
             pass

@@ -32,6 +32,11 @@ class Helper:
         """Its task, from its first step on."""
         self._cancelled = False
 
+    @property
+    def path(self) -> str:
+        """The path of the actor that it belongs to."""
+        return self._life.slot.path
+
     def cancel(self) -> None:
         """End it; its life knows why."""
         self._cancelled = True

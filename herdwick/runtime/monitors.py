@@ -60,7 +60,8 @@ class Monitor:
         try:
             deliver(Down(self.ref, reason, self.tag))
         except Exception:  # or the end of the actor would stop half-way: nobody restarts it
-            logger.exception("who watches %s failed on its end", self.ref.path)
+            told = {"event": "monitor_failed", "actor": self.ref.path}
+            logger.exception("who watches %s failed on its end", self.ref.path, extra=told)
 
 
 def watch(ref: AnyRef, deliver: Callable[[Down], None], tag: Hashable = None) -> Monitor:

@@ -22,6 +22,7 @@ from .events import Events, Stuck
 from .exit import Exit
 from .letters import DeadLetters
 from .life import Life
+from .logs import LogFilter
 from .pool import PoolSupervision, started
 from .ref import Ref, slot_of
 from .registry import Registry
@@ -120,8 +121,10 @@ class System:
         if self._shared is not None:
             raise RuntimeError(f"the system {self._root.name!r} ran already; make another one")
         self._shared = self._surround()
+        self._logs = LogFilter(self.clock).standing()
         self._open: AbstractAsyncContextManager[Nursery] = open_nursery()
         self._nursery = await self._open.__aenter__()
+        self._logs.__enter__()
         self._start_ticking()
         self._slot = self._declare(self._root, self._root.name)
         self._body = anyio.CancelScope()
@@ -347,7 +350,7 @@ class System:
             clock=clock,
             timers=Timers(clock),
             events=self.events,
-            letters=DeadLetters(clock, self.events),
+            letters=DeadLetters(self.events),
             registry=Registry(),
             random=self._random,
             system=self,
@@ -433,6 +436,7 @@ class System:
                 self._ticking.cancel()
             await self._open.__aexit__(None, None, None)
             self._surroundings.letters.sum_up()
+            self._logs.__exit__(None, None, None)
 
     def _cut(self) -> None:
         """Cancel all that still lives; the supervisors end with what they have."""

@@ -189,11 +189,14 @@ class Carrier:
         try:
             return app.connect(handshake, self)
         except BaseException:  # SystemExit too: no peer may end the server
-            logger.exception("the application failed on the handshake of %r", handshake.path)
+            told = {"event": "handshake_failed", "path": handshake.path}
+            text = "the application failed on the handshake of %s"
+            logger.exception(text, handshake.path, extra=told)
             return None
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, without an actor; it ends once the peer has read that, or soon."""
+        refusal.log()
         self.begin(NOBODY, b"")
         self.connection.reject(refusal.response(), self._site.clock())
         self.changed()

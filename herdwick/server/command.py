@@ -12,7 +12,7 @@ from typing import Final, get_args
 from herdwick.runtime import RestartLimitReached
 
 from .essence import essence
-from .logs import Level
+from .logs import Level, LogFormat
 from .reload import MissingExtra, Reloader
 from .serving import Backend, CannotListen, NotAnApplication, Settings, run_with
 from .signals import STOP_SIGNALS
@@ -43,6 +43,9 @@ class Options(Namespace):
     factory: bool
     app_dir: Path
     log_level: Level
+    log_format: LogFormat
+    access_log: bool
+    blocked_after: float | None
     stop_timeout: float
     ssl_certfile: str | None
     ssl_keyfile: str | None
@@ -85,6 +88,11 @@ def build_parser() -> ArgumentParser:
     run.add_argument("--factory", action="store_true", help="app is a function that makes it")
     run.add_argument("--app-dir", type=_directory, default=".", help="where to import from")
     run.add_argument("--log-level", choices=get_args(Level), default="info")
+    run.add_argument("--log-format", choices=get_args(LogFormat), default="text")
+    run.add_argument("--access-log", action="store_true", help="a line for each request")
+    run.add_argument(
+        "--blocked-after", type=_limit, default=0.25, metavar="S", help="'off' looks at nothing"
+    )
     run.add_argument(
         "--stop-timeout", type=_seconds, default=30.0, metavar="S", help="for a graceful stop"
     )
@@ -116,6 +124,10 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _limit(text: str) -> float | None:
+    return None if text == "off" else _seconds(text)
+
+
 def _directory(text: str) -> Path:
     if not Path(text).is_dir():
         raise ArgumentTypeError(f"{text!r} is no directory")
@@ -141,6 +153,9 @@ def _serve(options: Options) -> int:
         port=options.port,
         ssl=ssl,
         log_level=options.log_level,
+        log_format=options.log_format,
+        access_log=options.access_log,
+        blocked_after=options.blocked_after,
         stop_timeout=options.stop_timeout,
         signals=(signal.SIGTERM,) if options.reloaded else STOP_SIGNALS,
     )

@@ -57,11 +57,14 @@ class Exchange:
         """Call the application, and tell whether the connection may take another request."""
         failure = await contained(app, scope, self.receive, self.send)
         if failure is not None and not _is_gone(failure):
-            path = scope["path"]
-            logger.error("the application failed on %s %r", scope["method"], path, exc_info=failure)
+            method, path = scope["method"], scope["path"]
+            told = {"event": "request_failed", "method": method, "path": path}
+            text = "the application failed on %s %s"
+            logger.error(text, method, path, exc_info=failure, extra=told)
         if not self._complete.is_set():
             if self._start is None and failure is None:
-                logger.error("the application gave no answer to %s", scope["path"])
+                told = {"event": "no_answer", "path": scope["path"]}
+                logger.error("the application gave no answer to %s", scope["path"], extra=told)
             await self._make_good()
             return False
         return await self._finish()

@@ -1,8 +1,9 @@
 """The opening handshake of a WebSocket: what is accepted, and the bytes of the answer.
 
-RFC 6455 section 4.2. Everything in here is pure.
+RFC 6455 section 4.2. Everything in here is pure, but for the log.
 """
 
+import logging
 import re
 from base64 import b64encode
 from binascii import Error, a2b_base64
@@ -15,6 +16,8 @@ from herdwick.actors import RawHeaders
 from herdwick.websocket import InvalidHeader, Limits
 
 from .head import Fields, Head, elements
+
+logger: Final = logging.getLogger("herdwick.server")
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
@@ -51,6 +54,11 @@ class Refusal:
         """Build the bytes of the answer, after which the connection is closed."""
         headers = (*self.headers, (b"content-type", b"text/plain; charset=utf-8"))
         return build_rejection(self.status, headers, self.detail.encode() + b"\n")
+
+    def log(self) -> None:
+        """Log what a peer did; the access log has no line for what reached no application."""
+        told = {"event": "refused", "status": self.status, "reason": self.detail}
+        logger.info("refused with %d: %s", self.status, self.detail, extra=told)
 
 
 def asks_upgrade(head: Head) -> bool:

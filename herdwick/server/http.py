@@ -1,6 +1,5 @@
 """Plain HTTP/1.1 over one stream, framed by h11: heads in, refusals out, requests to the app."""
 
-import logging
 from collections.abc import MutableMapping
 
 import anyio
@@ -14,8 +13,6 @@ from .handshake import Refusal, find_excess
 from .head import Head
 from .scope import InvalidTarget, Peers, http_scope
 from .streams import LOST, RECEIVE_BYTES
-
-logger = logging.getLogger("herdwick.server")
 
 
 class HTTPConnection:
@@ -68,6 +65,7 @@ class HTTPConnection:
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, after which the connection ends."""
         self.lingering = True
+        refusal.log()
         await self.write(refusal.response())
 
     async def answer(self, app: ASGIApp, head: Head, state: MutableMapping[str, object]) -> bool:

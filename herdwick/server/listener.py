@@ -141,7 +141,8 @@ class Listener:
         try:
             failure = await contained(visit.run)
             if failure is not None:
-                logger.error("a bug ended one connection; the others go on", exc_info=failure)
+                text = "a bug ended one connection; the others go on"
+                logger.error(text, exc_info=failure, extra={"event": "bug"})
         finally:
             self._visits.discard(visit)
             self._left.set()

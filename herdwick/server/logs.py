@@ -1,69 +1,94 @@
-"""Log lines: plain, and without the secrets that clients put into query strings."""
+"""How log lines are written, for those who leave that to us: as text, or as JSON."""
 
 import logging
-import re
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
-from urllib.parse import unquote_plus
+
+import msgspec
+
+from herdwick.runtime import FIELDS, LOGGERS, LogFilter
 
 Level: TypeAlias = Literal["critical", "error", "warning", "info", "debug"]
+LogFormat: TypeAlias = Literal["text", "json"]
 
 LINE: Final = "%(asctime)s %(levelname)-8s %(message)s"
-SECRET_NAMES: Final = frozenset({"token", "access_token", "key", "auth", "sig", "code"})
 
 _ROOTS: Final = ("herdwick", "uvicorn")
-# A filter of a logger sees what is logged there, and nothing from the loggers below.
-_SOURCES: Final = (
-    "herdwick",
-    "herdwick.auth",
-    "herdwick.runtime",
-    "herdwick.server",
-    "uvicorn.access",
-    "uvicorn.error",
-)
-_PARAMETER: Final = re.compile(r"(?<=[?&;])([^=&;\s\"]+)=([^&;\s\"]+)")
+_CLIENTS_FAULTS: Final = ("Invalid HTTP request", "Unsupported upgrade request")
+"""How uvicorn begins its warnings of what a client did."""
 
 
-def redacted(text: str) -> str:
-    """Replace the values of parameters that are secrets by their names."""
-    return _PARAMETER.sub(_redacted, text) if "=" in text else text
+class JSONFormatter(logging.Formatter):
+    """Writes each record as one JSON object on one line.
 
+    It has `time` (UTC), `level`, `logger`, `message`, what the record has of `FIELDS`, and where
+    there are any, `traceback` and `stack`.
+    """
 
-def _redacted(parameter: re.Match[str]) -> str:
-    name = parameter[1]
-    secret = unquote_plus(name).lower() in SECRET_NAMES
-    return f"{name}=[redacted]" if secret else parameter[0]
-
-
-def redact_record(record: logging.LogRecord) -> bool:
-    """Redact a record's texts; a filter that lets everything pass."""
-    if isinstance(record.args, tuple) and record.args:
-        args = (redacted(each) if isinstance(each, str) else each for each in record.args)
-        record.args = tuple(args)
-    elif not record.args and isinstance(record.msg, str):
-        record.msg = redacted(record.msg)
-    return True
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
+        if record.exc_info:
+            line["traceback"] = record.exc_text or self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 @contextmanager
-def log_lines(level: Level | None) -> Generator[None]:
-    """Write what herdwick and uvicorn log to stderr, inside of the block, and redact it.
+def log_lines(
+    level: Level | None, form: LogFormat = "text", *, access_log: bool = False
+) -> Generator[None]:
+    """Write what herdwick and uvicorn log to stderr, inside of the block.
 
-    None writes nothing, and leaves that to the program; what it gets is redacted too.
+    None writes nothing, and leaves that to the program. What it gets is as clean, and as seldom.
     """
-    sources = [logging.getLogger(name) for name in _SOURCES]
-    for source in sources:
-        source.addFilter(redact_record)
+    written = nullcontext() if level is None else _written(getattr(logging, level.upper()), form)
+    with (
+        written,
+        _access_log(on=access_log),
+        _demoted(),
+        LogFilter(time.monotonic).standing((*LOGGERS, "uvicorn.access", "uvicorn.error")),
+    ):
+        yield
+
+
+@contextmanager
+def _access_log(*, on: bool) -> Generator[None]:
+    access = logging.getLogger("herdwick.access")
+    before = access.level
+    if on:
+        access.setLevel(logging.INFO)
     try:
-        if level is None:
-            yield
-        else:
-            with _written(getattr(logging, level.upper())):
-                yield
+        yield
     finally:
-        for source in sources:
-            source.removeFilter(redact_record)
+        access.setLevel(before)
+
+
+@contextmanager
+def _demoted() -> Generator[None]:
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.addFilter(_demote)
+    try:
+        yield
+    finally:
+        uvicorn.removeFilter(_demote)
+
+
+def _demote(record: logging.LogRecord) -> bool:
+    """Let what a client did be news at most, as ours is."""
+    if record.levelno == logging.WARNING and str(record.msg).startswith(_CLIENTS_FAULTS):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return record.levelno >= logging.getLogger(record.name).getEffectiveLevel()
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -73,9 +98,9 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _written(level: int) -> Generator[None]:
+def _written(level: int, form: LogFormat) -> Generator[None]:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(LINE))
+    handler.setFormatter(JSONFormatter() if form == "json" else logging.Formatter(LINE))
     handler.addFilter(_is_news)
     roots = [logging.getLogger(name) for name in _ROOTS]
     before = [(root.level, root.propagate) for root in roots]

@@ -72,6 +72,7 @@ class Pace:
             try:
                 carrier.flush()
             except Exception:
-                logger.exception("a bug ended one connection; the others go on")
+                text = "a bug ended one connection; the others go on"
+                logger.exception(text, extra={"event": "bug"})
                 carrier.drop()
         self._took = self._clock() - started

@@ -34,6 +34,8 @@ logger: Final = logging.getLogger("herdwick.server")
 BATCH: Final = 256
 """Sockets that are served before the others of the loop have their turn."""
 
+BUG: Final = "a bug ended one connection; the others go on"
+
 IN: Final = getattr(select, "EPOLLIN", 0)
 OUT: Final = getattr(select, "EPOLLOUT", 0)
 FAILED: Final = getattr(select, "EPOLLERR", 0) | getattr(select, "EPOLLHUP", 0)
@@ -147,7 +149,7 @@ class Poller:
         try:
             item.ready(events)
         except Exception:
-            logger.exception("a bug ended one connection; the others go on")
+            logger.exception(BUG, extra={"event": "bug"})
             item.drop()
 
     async def _write(self) -> None:
@@ -166,7 +168,7 @@ class Poller:
         try:
             carrier.read_on()
         except Exception:
-            logger.exception("a bug ended one connection; the others go on")
+            logger.exception(BUG, extra={"event": "bug"})
             carrier.drop()
 
 

@@ -7,23 +7,26 @@ import socket
 import ssl as tls
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
 import anyio
 
-from herdwick.runtime import RestartLimitReached
+from herdwick.runtime import RestartLimitReached, Watchdog
 from herdwick.websocket import Application
 
 from .listener import serve
-from .logs import Level, log_lines
+from .logs import Level, LogFormat, log_lines
 from .signals import STOP_SIGNALS, StopSignals
 from .sockets import PortInUse, bind
 from .tls import File, load_certificate
 
 Backend: TypeAlias = Literal["asyncio", "trio"]
+
+ALARM_AFTER: Final = 5.0
+"""Seconds for which the loop may be blocked before that is an alarm."""
 
 logger: Final = logging.getLogger("herdwick.server")
 
@@ -66,6 +69,9 @@ class Settings:
     port: int = 8000
     ssl: tls.SSLContext | None = None
     log_level: Level | None = "info"
+    log_format: LogFormat = "text"
+    access_log: bool = False
+    blocked_after: float | None = 0.25
     stop_timeout: float = 30.0
     signals: Sequence[signal.Signals] = STOP_SIGNALS
 
@@ -75,6 +81,12 @@ class Settings:
         whole = isinstance(self.port, int)  # pyright: ignore[reportUnnecessaryIsInstance]  # not all check types
         if not (whole and 0 <= self.port <= 65535):
             raise ValueError(f"port is {self.port!r}; it must be a whole number from 0 to 65535")
+        if self.log_format not in ("text", "json"):
+            raise ValueError(f"log_format is {self.log_format!r}; it must be 'text' or 'json'")
+        if self.blocked_after is not None and not 0 < self.blocked_after < float("inf"):
+            raise ValueError(
+                f"blocked_after is {self.blocked_after!r}; it must be more than 0 seconds, or None"
+            )
 
 
 def run(
@@ -86,6 +98,9 @@ def run(
     ssl_certfile: File | None = None,
     ssl_keyfile: File | None = None,
     log_level: Level | None = "info",
+    log_format: LogFormat = "text",
+    access_log: bool = False,
+    blocked_after: float | None = 0.25,
     stop_timeout: float = 30.0,
 ) -> None:
     """Serve an application until SIGINT or SIGTERM: by uvicorn on asyncio, by our own on trio.
@@ -102,6 +117,10 @@ def run(
         ssl_certfile: A PEM file with the certificate and its chain, for https and wss.
         ssl_keyfile: A PEM file with its key, if that is not in `ssl_certfile`.
         log_level: What to log to stderr; None leaves logging to the program.
+        log_format: How: lines of text, or `json`, an object on each line.
+        access_log: Whether each request and each handshake has a line, whatever the level.
+        blocked_after: Seconds for which a handler may block the event loop before the log shows
+            where, and after 5 s an alarm (`Watchdog`); None looks at nothing.
         stop_timeout: Seconds that a graceful stop may take.
 
     Raises:
@@ -120,6 +139,9 @@ def run(
         port=port,
         ssl=load_certificate(ssl_certfile, ssl_keyfile),
         log_level=log_level,
+        log_format=log_format,
+        access_log=access_log,
+        blocked_after=blocked_after,
         stop_timeout=stop_timeout,
     )
     run_with(app, settings)
@@ -129,12 +151,14 @@ def run_with(app: Application, settings: Settings) -> None:
     """Serve an application until a signal asks to stop; see `run`."""
     backend = settings.backend
     stop = StopSignals(settings.signals, settings.stop_timeout)
-    with log_lines(settings.log_level), stop:
+    lines = log_lines(settings.log_level, settings.log_format, access_log=settings.access_log)
+    with lines, stop:
         try:
             host = partial(_host, app, settings, stop)
             anyio.run(host, backend=backend, backend_options=_options(backend))
         except RestartLimitReached as error:
-            logger.critical("the application gave up: %s", error)
+            told = {"event": "gave_up", "reason": str(error)}
+            logger.critical("the application gave up: %s", error, extra=told)
             raise
 
 
@@ -156,15 +180,17 @@ async def _host(app: Application, settings: Settings, stop: StopSignals) -> None
             starting.cancel()
 
     stop.attach()
-    with anyio.CancelScope() as starting:
+    with _watched(app, settings.blocked_after), anyio.CancelScope() as starting:
         stop.asked.then(give_up_start)
         async with _serving(app, settings, await _bind(settings)) as url:
             started = True
-            logger.info("serving on %s (%s); Ctrl-C stops it", url, settings.backend)
+            text = "serving on %s (%s); Ctrl-C stops it"
+            logger.info(text, url, settings.backend, extra={"event": "serving"})
             await stop.asked.wait()
             assert stop.first is not None
-            logger.info("%s: stopping; a second one ends at once", stop.first.name)
-    logger.info("stopped")
+            text = "%s: stopping; a second one ends at once"
+            logger.info(text, stop.first.name, extra={"event": "stopping"})
+    logger.info("stopped", extra={"event": "stopped"})
 
 
 async def _bind(settings: Settings) -> list[socket.socket]:
@@ -185,6 +211,12 @@ def _serving(
     from .uvicorn import serve_by_uvicorn  # on trio it is not even imported
 
     return serve_by_uvicorn(app, sockets, ssl=settings.ssl)
+
+
+def _watched(app: Application, after: float | None) -> AbstractContextManager[object]:
+    if after is None:
+        return nullcontext()
+    return Watchdog(app.events, warn_after=after, alarm_after=max(after, ALARM_AFTER))
 
 
 def _article(found: object) -> str:

@@ -159,4 +159,5 @@ def tick(item: Ticking, now: float) -> None:
     try:
         item.tick(now)
     except Exception:
-        logger.exception("a bug in one connection's deadline; the others go on")
+        text = "a bug in one connection's deadline; the others go on"
+        logger.exception(text, extra={"event": "bug"})

@@ -9,7 +9,6 @@ find the application by its lifespan:
 """
 
 import asyncio
-import logging
 import socket
 import ssl as tls
 from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping, Sequence
@@ -30,8 +29,6 @@ from .protocols import Entrance, Station, WebSocketProtocol
 from .scope import Handshake
 from .sockets import base_url, close_all, tune_all
 from .visit import Served
-
-logger: Final = logging.getLogger("herdwick.server")
 
 REQUEST_GRACE: Final = 10
 """Seconds that requests in flight have to be answered at the end."""
@@ -223,6 +220,7 @@ def _config(app: Served, ssl: tls.SSLContext | None) -> uvicorn.Config:
         timeout_graceful_shutdown=REQUEST_GRACE,
         server_header=False,
         log_config=None,
+        access_log=False,  # we have one of our own
         workers=1,
     )
     config.load()

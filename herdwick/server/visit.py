@@ -1,6 +1,5 @@
 """One TCP connection from its first byte to its last: TLS, HTTP requests, perhaps a WebSocket."""
 
-import logging
 import socket
 import ssl as tls
 from collections.abc import MutableMapping
@@ -23,8 +22,6 @@ from .scope import Handshake, InvalidTarget, Peers
 from .sockets import forget_unsent
 from .streams import LOST, RECEIVE_BYTES, StreamTransport
 from .ticker import Ticker
-
-logger = logging.getLogger("herdwick.server")
 
 
 class Served(Connects, Protocol):

@@ -8,12 +8,13 @@ General layout, from the bottom:
     arguments, bound, binding    what a handler's arguments are bound to
     identity, auth, tokens       who calls, and whether they may
     origin                       which pages may open a WebSocket
-    files, mount                 what else answers: files, other ASGI applications
+    files, health, mount         what else answers: files, how it is, other ASGI applications
     middleware, routes           what stands around handlers, and which path leads to which
     wires, rooms, live           topics: what is declared, how members hear, herdwick.v1
     checks, users                who has which connections open
     first_message                a token that comes after the handshake
     websocket                    the connection, as its handler sees it
+    access                       the access log
     dispatch                     from a request to its handler and back
     asgi                         the driver for ASGI servers
     application                  all of it together

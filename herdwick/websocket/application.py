@@ -43,6 +43,7 @@ from herdwick.runtime import (
     System,
 )
 
+from .access import log_answer
 from .asgi import drive
 from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
 from .binding import Handler, describe
@@ -50,6 +51,7 @@ from .checks import Checks, Hook
 from .dispatch import Dispatcher, ExceptionHandler
 from .errors import NotRunning
 from .files import StaticFiles
+from .health import Health
 from .http import HTTPError
 from .limits import Limits
 from .middleware import Middleware
@@ -208,6 +210,19 @@ class Application(Routes):
     def serve_files(self, directory: str | Path, *, path: str = "/") -> None:
         """Serve the files of a directory below a path; `index.html` stands for the directory."""
         self.mount(path, StaticFiles(directory))
+
+    def serve_health(self, path: str = "/health") -> None:
+        """Tell load balancers and process managers how it is, at `live` and `ready` below a path.
+
+        `GET {path}/live` is answered with 200 as long as the process answers at all; `GET
+        {path}/ready` with 200 while new connections are taken, else with 503: it has not started,
+        drains, or has given up. No `@auth` and no policy stands before them. Middlewares do, and a
+        route of yours with that path comes first.
+
+        Raises:
+            ValueError: The path is no path, or is taken.
+        """
+        self.mount(path, Health(lambda: self.ready))
 
     def use_authentication(self) -> AuthenticationStrategy:
         """Give the authentication strategy, to add handlers to."""
@@ -530,6 +545,8 @@ class Application(Routes):
 
         async def watched(event: ASGIEvent) -> None:
             nonlocal started
+            if event["type"] == "http.response.start":
+                log_answer(request, event["status"])
             started = True
             await send(event)
 
@@ -539,9 +556,11 @@ class Application(Routes):
         except Exception as error:
             if started:
                 raise  # too late for an answer: the server drops the connection
-            logger.exception("%s %s failed", request.method, request.path)
+            method, path = request.method, request.path
+            told = {"event": "request_failed", "method": method, "path": path, "status": 500}
+            logger.exception("%s %s failed", method, path, extra=told)
             answer = HTTPError(500, repr(error) if self.debug else "").response()
-            await answer(scope, receive, send)
+            await answer(scope, receive, watched)
 
     async def _live(self, receive: ASGIReceive, send: ASGISend) -> None:
         """Follow the server's lifespan; an application that fails to start says why."""
@@ -554,10 +573,13 @@ class Application(Routes):
                 await receive()
         except Exception as error:
             if not started:
-                logger.error("the application did not start: %s", error)
+                told = {"event": "start_failed", "reason": str(error)}
+                logger.error("the application did not start: %s", error, extra=told)
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 raise
-            logger.critical("the application gave up, and its server is asked to stop: %s", error)
+            told = {"event": "gave_up", "reason": str(error)}
+            text = "the application gave up, and its server is asked to stop: %s"
+            logger.critical(text, error, extra=told)
             os.kill(os.getpid(), signal.SIGTERM)
             await receive()
         await send({"type": "lifespan.shutdown.complete"})

@@ -209,7 +209,8 @@ def _answer(
         case guardpost.RateLimitExceededError():
             return HTTPError(HTTPStatus.TOO_MANY_REQUESTS)
         case _:
-            _logger.error("authentication failed to decide; refused with 500", exc_info=error)
+            text = "authentication failed to decide; refused with 500"
+            _logger.error(text, exc_info=error, extra={"event": "auth_failed", "status": 500})
             return HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

@@ -185,7 +185,6 @@ class Dispatcher:
     def _check_origin(self, request: Request) -> None:
         refusal = self.origins.refusal(request.scheme, request.raw_headers)
         if refusal is not None:
-            logger.info("handshake for %s refused: %s", request.path, refusal)
             raise HTTPError(403, refusal)
 
     def _answer(
@@ -252,7 +251,13 @@ def _refused(error: Exception, request: Request, connection: Connection) -> Resp
     if connection.phase is not Phase.HANDSHAKE:
         return None
     refusal = refusal_of(error, request)
-    return None if refusal is None else refusal.response()
+    if refusal is None:
+        return None
+    if refusal is error and refusal.status < 500:  # what is told of other errors is told already
+        peer, path, status = request.client_ip, request.path, refusal.status
+        told = {"event": "refused", "peer": peer, "path": path, "status": status}
+        logger.info("handshake for %s refused with %d: %s", path, status, error, extra=told)
+    return refusal.response()
 
 
 def refusal_of(error: Exception, request: Request) -> HTTPError | None:
@@ -276,7 +281,10 @@ def refusal_of(error: Exception, request: Request) -> HTTPError | None:
             refusal = HTTPError(503, headers={"retry-after": str(ceil(seconds))})
         case _:
             return None
-    logger.warning("%s answered with %d: %s", request.path, refusal.status, error)
+    path, status = request.path, refusal.status
+    told = {"event": "unavailable", "peer": request.client_ip, "path": path, "status": status}
+    level = logging.INFO if isinstance(error, JoinRefused) else logging.WARNING
+    logger.log(level, "%s answered with %d: %s", path, status, error, extra=told)
     return refusal
 
 

@@ -29,8 +29,10 @@ def is_end(error: BaseException, connection: Connection) -> bool:
     mistake = next((each for each in _leaves(error) if isinstance(each, CLIENTS_DOING)), None)
     if mistake is None:
         return connection.phase is Phase.OVER
-    logger.info("%s: %s", connection.path, mistake)
-    connection.close(_code_for(mistake), str(mistake))
+    code, reason = _code_for(mistake), str(mistake)
+    told = {"event": "mistake", "actor": connection.path, "code": code, "reason": reason}
+    logger.info("%s is closed with %d: %s", connection.path, code, reason, extra=told)
+    connection.close(code, reason)
     return True
 
 

@@ -11,6 +11,7 @@ from herdwick.actors import Bounds, Connection, Data, Transport
 from herdwick.routing import Match
 from herdwick.runtime import ActorStopped, Pool, PoolSupervision, System
 
+from .access import log_answer
 from .dispatch import Dispatcher
 from .errors import NotRunning
 from .identity import Identity
@@ -109,7 +110,8 @@ class Sessions:
         except (NotRunning, ActorStopped) as error:
             if self._start_missing:
                 self._start_missing = False  # once: strangers decide how often they come
-                logger.error("handshake refused with 503: %s", error)
+                told = {"event": "not_running", "status": 503, "reason": str(error)}
+                logger.error("handshake refused with 503: %s", error, extra=told)
             connection.refuse()
             request.websocket = None  # cuts the cycle: nothing waits for the collector
         return connection
@@ -156,6 +158,10 @@ class Session:
     def handle(self, connection: Connection) -> Awaitable[None]:
         """Run the handler."""
         return self._sessions.dispatcher.serve(self._request, self._match, connection)
+
+    def answered(self, status: int) -> None:
+        """Take note of what its handshake was answered with."""
+        log_answer(self._request, status)
 
     def encode(self, payload: object) -> Data:
         """Make a message of a payload from elsewhere."""

@@ -76,6 +76,9 @@ class Plain:
     cancel_on_disconnect: bool = False
     debug: bool = False
 
+    def answered(self, status: int) -> None:
+        """Take note of nothing."""
+
 
 @dataclass
 class Line:

@@ -1,0 +1,281 @@
+"""What becomes of each log line: no secrets, no line breaks, a bound on how often, and fields.
+
+The filter stands on our loggers while a system runs, so it holds whatever handlers the program has
+set. It changes records, never their template: who groups lines by it still can.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, cast
+from urllib.parse import unquote_plus
+
+from .backend import Clock
+
+LOGGERS: Final = (
+    "herdwick",
+    "herdwick.access",
+    "herdwick.auth",
+    "herdwick.rooms",
+    "herdwick.runtime",
+    "herdwick.server",
+)
+"""All of ours: a filter of a logger sees what is logged there, and nothing from those below it."""
+
+ACCESS: Final = frozenset({"herdwick.access", "uvicorn.access"})
+"""Loggers that have a line for each request, however many there are."""
+
+FIELDS: Final = (
+    "event",
+    "actor",
+    "topic",
+    "incarnation",
+    "peer",
+    "method",
+    "path",
+    "status",
+    "code",
+    "reason",
+    "duration",
+    "suppressed",
+)
+"""What a line may have beside its text, as attributes of its record."""
+
+SECRET_NAMES: Final = frozenset({"token", "access_token", "key", "auth", "sig", "code"})
+"""Parameters whose values no line shows."""
+
+LINE_PERIOD: Final = 1.0
+"""Seconds within which a kind of line is written once."""
+
+TRACEBACK_PERIOD: Final = 10.0
+"""Seconds within which an error of one kind and one place shows its traceback once."""
+
+MOST_CHARACTERS: Final = 2000
+"""Of what one value adds to a line; more is cut off."""
+
+_SEEN: Final = "_herdwick_seen"
+"""Marks a record that a filter has decided on: the first one does, for all."""
+
+# A parameter's name, also within a URL that is itself percent-encoded; no part is tried twice.
+_NAME: Final = re.compile(
+    r"(?:(?<=[?&;])|(?<=%3[Ff])|(?<=%26))((?:(?!%3[DdFf]|%26)[^=&;?\s])+)(?:=|%3[Dd])"
+)
+_VALUE_END: Final = re.compile(r"[&\s]|%26|\Z")
+_CREDENTIAL: Final = re.compile(
+    r"(\bbearer[ .]|\bauthorization\b\W{1,6}(?:(?:basic|digest) )?)[\w.~+/=-]{8,}", re.IGNORECASE
+)
+_UNSEEN: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Controls, line breaks, and what turns the direction of the text after it."""
+
+
+def redacted(text: str) -> str:
+    """Replace the values of parameters that are secrets by their names, and bearer tokens."""
+    if "=" in text or "%3" in text:
+        text = _without_parameters(text)
+    return _CREDENTIAL.sub(r"\1[redacted]", text)
+
+
+def _without_parameters(text: str) -> str:
+    parts, at = list[str](), 0
+    for name in _NAME.finditer(text):
+        if name.start() >= at and unquote_plus(name[1]).lower() in SECRET_NAMES:
+            parts += text[at : name.end()], "[redacted]"
+            end = _VALUE_END.search(text, name.end())
+            assert end is not None
+            at = end.start()
+    return "".join((*parts, text[at:]))
+
+
+def escaped(text: str) -> str:
+    """Write control characters as Python would: a line stays one line."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def clean(value: object) -> str:
+    """Give the text of a value as a line may show it: bounded, redacted, escaped."""
+    try:
+        text = str(value)
+    except Exception:  # of a class of the user's
+        text = f"<{type(value).__name__}: its text cannot be told>"
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[:MOST_CHARACTERS]}…"
+    return escaped(redacted(text))
+
+
+def clean_lines(text: str) -> str:
+    """Clean a text of many lines and indent it: none of them looks like a line of the log."""
+    return "\n".join(f"  {escaped(redacted(line))}" for line in text.splitlines())
+
+
+@dataclass(slots=True)
+class _Kind:
+    again: float
+    """When the next of it may pass."""
+    held: int = 0
+    """How many were held back since the last one that passed."""
+
+
+class Quota:
+    """Lets one of each kind pass within a period, and counts the others.
+
+    It knows a bounded number of kinds; beyond, they count as one.
+
+    Args:
+        period: Seconds.
+        most: Kinds that are known at a time.
+    """
+
+    def __init__(self, period: float, most: int = 1000) -> None:
+        self._period = period
+        self._most = most
+        self._kinds: dict[Hashable, _Kind] = {}
+        self._sweep_at = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def take(self, kind: Hashable, now: float) -> int | None:
+        """Give how many were held back since the last that passed; None to hold this one back."""
+        found = self._kinds.get(kind)
+        if found is None:
+            kind = self._place_for(kind, now)
+            found = self._kinds.setdefault(kind, _Kind(float("-inf")))
+        if now < found.again:
+            found.held += 1
+            return None
+        held, found.held, found.again = found.held, 0, now + self._period
+        return held
+
+    def held_back(self) -> Iterator[tuple[Hashable, int]]:
+        """Yield the kinds of which some were held back, and how many."""
+        yield from ((kind, each.held) for kind, each in self._kinds.items() if each.held)
+
+    def _place_for(self, kind: Hashable, now: float) -> Hashable:
+        if len(self._kinds) >= self._most and now >= self._sweep_at:
+            self._sweep_at = now + self._period
+            known = self._kinds.items()
+            self._kinds = {key: each for key, each in known if each.held or now < each.again}
+        return kind if len(self._kinds) < self._most else None
+
+
+class LogFilter(logging.Filter):
+    """Decides which records of the loggers that it stands on pass, and cleans them.
+
+    One line of a kind, which is its logger, level, template and error, passes each second; the next
+    one says how many there were between. An error's traceback passes once in 10 seconds for the
+    same error at the same place. Safe from any thread.
+
+    Args:
+        clock: What tells the time, in seconds.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lines = Quota(LINE_PERIOD)
+        self._tracebacks = Quota(TRACEBACK_PERIOD)
+        self._lock = Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Clean a record, or hold it back."""
+        if hasattr(record, _SEEN):
+            return True
+        setattr(record, _SEEN, True)
+        if record.name not in ACCESS and not self._admit(record):
+            return False
+        clean_record(record)
+        return True
+
+    def _admit(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        signature = None if error is None else signature_of(error)
+        kind = (record.name, record.levelno, str(record.msg)[:MOST_CHARACTERS], signature)
+        now = self._clock()
+        with self._lock:
+            held = self._lines.take(kind, now)
+            if held is None:
+                return False
+            if signature is not None and self._tracebacks.take(signature, now) is None:
+                record.exc_info = None
+        if held:
+            _tell_suppressed(record, held)
+        return True
+
+    @contextmanager
+    def standing(self, loggers: Iterable[str] = LOGGERS) -> Generator[None]:
+        """Stand on loggers inside of the block; at its end, log what nobody has been told of."""
+        names = tuple(loggers)
+        for name in names:
+            logging.getLogger(name).addFilter(self)
+        try:
+            yield
+        finally:
+            for name in names:
+                logging.getLogger(name).removeFilter(self)
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        with self._lock:
+            left = list(self._lines.held_back())
+            self._lines = Quota(LINE_PERIOD)
+        for kind, held in left:
+            name, level, template, _ = cast(
+                "tuple[str, int, str, object]",
+                ("herdwick", logging.WARNING, "lines of many kinds", None)
+                if kind is None
+                else kind,
+            )
+            told = {"event": "suppressed", "suppressed": held, _SEEN: True}
+            text = "not logged before the end: %s; suppressed=%d"
+            logging.getLogger(name).log(level, text, clean(template), held, extra=told)
+
+
+def clean_record(record: logging.LogRecord) -> None:
+    """Clean all that a record shows: its values, its fields, its traceback, its stack."""
+    if isinstance(record.args, tuple) and record.args:
+        record.args = tuple(_clean_value(each) for each in record.args)
+    elif isinstance(record.args, Mapping) and record.args:
+        record.args = {name: _clean_value(value) for name, value in record.args.items()}
+    else:
+        record.msg = clean(str(record.msg).rstrip("\n"))
+    for name in FIELDS:
+        if name in record.__dict__:
+            record.__dict__[name] = _clean_value(record.__dict__[name])
+    if record.exc_info and record.exc_info[1] is not None and not record.exc_text:
+        record.exc_text = clean_lines("".join(traceback.format_exception(record.exc_info[1])))
+    stack = record.__dict__.pop("stack", None)
+    if stack:
+        record.stack_info = clean_lines(str(stack))
+
+
+def signature_of(error: BaseException) -> Hashable:
+    """Tell what makes an error the same as another: its class, and the place that raised it.
+
+    A group is as its first error is: all groups come from one place of the library.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    place, step = None, error.__traceback__
+    while step is not None:
+        place, step = (step.tb_frame.f_code.co_filename, step.tb_lineno), step.tb_next
+    return type(error).__module__, type(error).__qualname__, place
+
+
+def _clean_value(value: object) -> object:
+    return value if value is None or isinstance(value, int | float) else clean(value)
+
+
+def _tell_suppressed(record: logging.LogRecord, held: int) -> None:
+    record.__dict__["suppressed"] = held
+    if isinstance(record.args, tuple) and record.args:
+        record.msg, record.args = f"{record.msg} suppressed=%d", (*record.args, held)
+    else:
+        record.msg = f"{str(record.msg).rstrip()} suppressed={held}"
