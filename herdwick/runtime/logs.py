@@ -68,7 +68,9 @@ _NAME: Final = re.compile(
 )
 _VALUE_END: Final = re.compile(r"[&\s]|%26|\Z")
 _CREDENTIAL: Final = re.compile(
-    r"(\bbearer[ .]|\bauthorization\b\W{1,6}(?:(?:basic|digest) )?)[\w.~+/=-]{8,}", re.IGNORECASE
+    r"(\bbearer[ .]|\bauthorization\b(?:[:=]|\W{2,6})(?:\s|b['\"])?(?:(?:basic|digest) )?)"
+    r"[\w.~+/=-]{8,}",
+    re.IGNORECASE,
 )
 _UNSEEN: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"

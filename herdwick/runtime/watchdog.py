@@ -29,7 +29,7 @@ LOOK_EVERY: Final = 0.1
 
 DEBUGGERS: Final = frozenset({"bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
 
-WAITING: Final = ("selectors", "asyncio.runners", "anyio._backends", "trio._core._io", "uvloop")
+WAITING: Final = ("selectors", "asyncio.runners", "asyncio.windows_events", "trio._core._io")
 """Modules whose frame is the innermost one while a loop waits for its next event."""
 
 
@@ -85,9 +85,8 @@ class Watchdog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Look no more; the thread has ended then."""
+        """Look no more; the thread ends by itself, for to wait for it would block the loop."""
         self._news.put("end")
-        self._thread.join(1.0)  # it may hang in a handler of the log
 
     # ------------------------------------------------------------------ its thread
 
@@ -99,7 +98,8 @@ class Watchdog:
             except RuntimeError:  # the loop is over
                 return
             news = self._next(self._warn_after)
-            if news is None and self._stood_still(asked, used):
+            waited, worked = time.monotonic() - asked, time.process_time() - used
+            if news is None and stood_still(waited, worked, self._warn_after):
                 news = self._next(self._warn_after)
             if news is None:
                 news = self._follow(asked)
@@ -111,11 +111,6 @@ class Watchdog:
             return self._news.get(timeout=timeout)
         except Empty:
             return None
-
-    def _stood_still(self, asked: float, used: float) -> bool:
-        """Tell whether the whole process was suspended, or got no processor, meanwhile."""
-        late = time.monotonic() - asked - self._warn_after
-        return late > self._warn_after / 2 and time.process_time() - used < late / 2
 
     def _follow(self, asked: float) -> News:
         """Follow one block to its end."""
@@ -148,6 +143,20 @@ class Watchdog:
             self._call(partial(self._events.emit, event))
         except RuntimeError:  # the loop is over
             return
+
+
+def stood_still(waited: float, worked: float, patience: float) -> bool:
+    """Tell whether a wait was so long because the process was suspended, or got no processor.
+
+    A handler in C that keeps the interpreter to itself makes a wait longer too, but works.
+
+    Args:
+        waited: Seconds that it took.
+        worked: Seconds of processor time that the process has had in it.
+        patience: Seconds that it was to take.
+    """
+    late = waited - patience
+    return late > patience / 2 and worked < late / 2
 
 
 def blocks(frame: FrameType) -> bool:

@@ -88,8 +88,8 @@ class Visit:
             stream: ByteStream = await SocketStream.from_socket(self._socket)
         except BaseException as error:
             self._socket.close()
-            if isinstance(error, LOST):
-                return
+            if isinstance(error, LOST) or isinstance(error.__cause__, OSError):
+                return  # anyio calls a socket that was reset a wrong value
             raise
         in_order = False
         try:

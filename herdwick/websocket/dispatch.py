@@ -248,6 +248,8 @@ def _refused(error: Exception, request: Request, connection: Connection) -> Resp
     The refusal may be the error itself, which knows the frame that holds it: so it has one of its
     own, and only the collector would free the connection otherwise.
     """
+    if connection.phase is Phase.OVER and isinstance(error, HTTPError):
+        return error.response()  # nobody is left to be told
     if connection.phase is not Phase.HANDSHAKE:
         return None
     refusal = refusal_of(error, request)
@@ -256,7 +258,7 @@ def _refused(error: Exception, request: Request, connection: Connection) -> Resp
     if refusal is error and refusal.status < 500:  # what is told of other errors is told already
         peer, path, status = request.client_ip, request.path, refusal.status
         told = {"event": "refused", "peer": peer, "path": path, "status": status}
-        logger.info("handshake for %s refused with %d: %s", path, status, error, extra=told)
+        logger.info("handshake for %s refused: %s", path, error, extra=told)
     return refusal.response()
 
 

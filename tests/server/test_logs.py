@@ -4,24 +4,7 @@ import logging
 
 import pytest
 
-from herdwick.server.logs import log_lines, redacted
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("/chat?token=abc", "/chat?token=[redacted]"),
-        ("/chat?room=7&access_token=a.b-c%20d&x=1", "/chat?room=7&access_token=[redacted]&x=1"),
-        ("/chat?KEY=1;auth=2&sig=3&code=4", "/chat?KEY=[redacted];auth=[redacted]"),
-        ("/chat?%74oken=abc", "/chat?%74oken=[redacted]"),
-        ('"GET /?token=abc HTTP/1.1" 200', '"GET /?token=[redacted] HTTP/1.1" 200'),
-        ("/chat?tokens=3&monkey=4", "/chat?tokens=3&monkey=4"),
-        ("/token=abc", "/token=abc"),
-        ("/chat?token=", "/chat?token="),
-    ],
-)
-def test_values_of_secrets_are_redacted(text: str, expected: str) -> None:
-    assert redacted(text).startswith(expected)
+from herdwick.server.logs import log_lines
 
 
 @pytest.mark.parametrize("name", ["uvicorn.access", "uvicorn.error", "herdwick", "herdwick.server"])
