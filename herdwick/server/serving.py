@@ -7,7 +7,12 @@ import socket
 import ssl as tls
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    nullcontext,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, TypeAlias
@@ -180,10 +185,12 @@ async def _host(app: Application, settings: Settings, stop: StopSignals) -> None
             starting.cancel()
 
     stop.attach()
-    with _watched(app, settings.blocked_after), anyio.CancelScope() as starting:
+    with ExitStack() as watch, anyio.CancelScope() as starting:
         stop.asked.then(give_up_start)
         async with _serving(app, settings, await _bind(settings)) as url:
             started = True
+            # Until the server has ended; at the start nobody waits to be served.
+            watch.enter_context(_watched(app, settings.blocked_after))
             text = "serving on %s (%s); Ctrl-C stops it"
             logger.info(text, url, settings.backend, extra={"event": "serving"})
             await stop.asked.wait()

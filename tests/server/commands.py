@@ -40,7 +40,13 @@ class Running:
 
     def url(self) -> str:
         """Wait until it serves, and give its base URL."""
-        line = self.line_with("serving on ")
+        self.line_with("serving on ")
+        return self.base_url
+
+    @property
+    def base_url(self) -> str:
+        """Its base URL, once it serves."""
+        [line] = [line for line in self.lines if "serving on " in line]
         return line.split("serving on ")[1].split()[0]
 
     def socket_url(self, path: str = "/") -> str:

@@ -1,5 +1,6 @@
 """Serving as a process: where it is reached, how it stops, and what its end tells."""
 
+import json
 import signal
 import socket
 import ssl
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.heavy  # each test starts a program
 SHOP = """
     import contextlib
     import sys
+    import threading
     import time
     from collections.abc import AsyncGenerator
 
@@ -30,9 +32,11 @@ SHOP = """
     import anyio.lowlevel
 
     from herdwick.runtime import Child, Context
-    from herdwick.websocket import Application, WebSocket
+    from herdwick.websocket import Application, Response, WebSocket, no_content
 
-    app = Application()
+    app = Application(drain_window=0.1)
+    app.serve_health()
+    may_end = anyio.Event()
     broken = []
 
     async def fragile(context: Context[object]) -> None:
@@ -81,6 +85,23 @@ SHOP = """
         await websocket.receive()
         print("it blocks", file=sys.stderr, flush=True)
         time.sleep(3600)
+
+    @app.ws("/threads")
+    async def threads(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(", ".join(each.name for each in threading.enumerate()))
+        await websocket.wait_closed()
+
+    @app.ws("/slow-end")
+    async def slow_end(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.wait_closed()
+        await may_end.wait()
+
+    @app.post("/may-end")
+    async def let_end() -> Response:
+        may_end.set()
+        return no_content()
 
     @app.ws("/break")
     async def break_all(websocket: WebSocket) -> None:
@@ -188,6 +209,28 @@ def test_the_second_signal_ends_at_once(folder: Path, backend: str, number: sign
 
         assert program.exit_code() == 128 + number
         assert not (folder / "left").exists()
+
+
+def test_who_blocks_the_loop_is_told_with_the_stack(folder: Path, backend: str) -> None:
+    more = ["--blocked-after", "0.05"]
+    with (
+        serving(folder, backend, *more) as program,
+        connect(program.socket_url("/blocking")) as client,
+    ):
+        client.send("go")
+        line = program.line_with("has blocked the event loop for ")
+        stack = program.line_with("time.sleep(3600)")
+
+    assert "  root/connections/" in line
+    assert stack.startswith("  ")
+
+
+def test_nobody_looks_at_the_loop_where_that_is_off(folder: Path, backend: str) -> None:
+    with (
+        serving(folder, backend, "--blocked-after", "off") as program,
+        connect(program.socket_url("/threads")) as client,
+    ):
+        assert "herdwick watchdog" not in str(client.recv(timeout=20))
 
 
 def test_two_signals_end_a_loop_that_is_blocked(folder: Path, backend: str) -> None:
@@ -302,8 +345,50 @@ def test_a_port_in_use_is_told_in_one_line(folder: Path, backend: str) -> None:
     ]
 
 
+def test_a_drain_is_told_to_load_balancers(folder: Path, backend: str) -> None:
+    with serving(folder, backend) as program, connect(program.socket_url("/slow-end")) as client:
+        base = program.base_url
+
+        def status(path: str) -> int:
+            return httpx.get(base + path, trust_env=False).status_code  # a new TCP connection each
+
+        before = status("/health/live"), status("/health/ready")
+        program.send(signal.SIGTERM)
+        code = closing(client)
+        during = status("/health/live"), status("/health/ready")
+        httpx.post(f"{base}/may-end", trust_env=False)
+
+        assert program.exit_code() == 0
+    assert (before, code, during) == ((200, 200), 1012, (200, 503))
+
+
+def test_lines_of_json_and_an_access_log_are_written_where_they_are_asked_for(
+    folder: Path, backend: str
+) -> None:
+    with serving(folder, backend, "--log-format", "json", "--access-log") as program:
+        served = json.loads(program.line_with("serving on "))
+        base = served["message"].split()[2]
+        httpx.get(f"{base}/health/live?token=abc123", trust_env=False)
+        with connect(f"{base.replace('http', 'ws', 1)}/echo?key=abc123"):
+            program.send(signal.SIGTERM)
+        assert program.exit_code() == 0
+
+    lines = [json.loads(line) for line in program.lines]
+    assert [line["event"] for line in lines if line["logger"] == "herdwick.server"] == [
+        "serving",
+        "stopping",
+        "stopped",
+    ]
+    told = [line for line in lines if line["logger"] == "herdwick.access"]
+    assert [(line["method"], line["path"], line["status"]) for line in told] == [
+        ("GET", "/health/live?token=[redacted]", 200),
+        ("WebSocket", "/echo?key=[redacted]", 101),
+    ]
+    assert {line["peer"] for line in told} == {"127.0.0.1"}
+
+
 def test_secrets_in_the_query_are_not_logged(folder: Path, backend: str) -> None:
-    with serving(folder, backend) as program:
+    with serving(folder, backend, "--access-log") as program:
         query = "token=abc123&room=7&%6Bey=abc123"
         url = program.socket_url("/echo")
         httpx.get(f"{url.replace('ws', 'http', 1)}?{query}", trust_env=False)
@@ -312,7 +397,7 @@ def test_secrets_in_the_query_are_not_logged(folder: Path, backend: str) -> None
         assert program.exit_code() == 0
 
     assert "abc123" not in program.told
-    assert backend == "trio" or "token=[redacted]&room=7" in program.told
+    assert program.told.count("token=[redacted]&room=7&%6Bey=[redacted]") == 2
 
 
 def test_a_certificate_makes_it_wss(folder: Path, backend: str) -> None:
@@ -344,6 +429,17 @@ def test_an_address_of_another_machine_is_refused() -> None:
 def test_something_else_than_an_application_is_refused() -> None:
     with pytest.raises(NotAnApplication, match="app is a str, not a herdwick Application"):
         run(cast(Application, "main:app"))
+
+
+def test_an_unknown_format_of_the_log_is_refused() -> None:
+    with pytest.raises(ValueError, match="log_format is 'xml'; it must be 'text' or 'json'"):
+        run(Application(), log_format="xml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("after", [0, -1.0, float("nan"), float("inf")])
+def test_a_time_to_be_blocked_that_is_none_is_refused(after: float) -> None:
+    with pytest.raises(ValueError, match="it must be more than 0 seconds, or None"):
+        run(Application(), blocked_after=after)
 
 
 def test_an_unknown_backend_is_refused() -> None:
