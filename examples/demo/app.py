@@ -55,6 +55,7 @@ app.room(
     presence=PresenceOptions(grace=1.0),  # who reloads the page has not gone
     cool_down=1.0,
 )(Fell)
+app.serve_health()
 app.serve_files(HERE / "static")
 
 

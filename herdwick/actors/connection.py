@@ -539,7 +539,7 @@ class Connection:
         self.ending = ending
         if logger.isEnabledFor(logging.DEBUG):
             code, reason = ending.code, ending.reason
-            told = {"event": "over", "actor": self.path, "code": code, "reason": reason}
+            told = {"kind": "over", "actor": self.path, "code": code, "reason": reason}
             logger.debug("%s is over: %d %s", self.path, code, reason, extra=told)
         self._drop_pause()
         self._inbox.reader.wake()

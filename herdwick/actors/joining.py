@@ -234,7 +234,7 @@ class Joining:
             raise InvalidParams(str(error)) from None
         except Exception as error:
             path, topic = self._connection.path, self._topic.name
-            told = {"event": "authorize_failed", "actor": path, "topic": topic}
+            told = {"kind": "authorize_failed", "actor": path, "topic": topic}
             logger.exception("%s cannot be authorized", member, extra=told)
             raise JoinFailed(member.topic) from error
 

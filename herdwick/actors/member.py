@@ -224,7 +224,7 @@ class Member:
             try:
                 self._take(publication)
             except Exception:  # of an encoder: it must not stop what all the others hear
-                told = {"event": "publication_failed", "actor": self._connection.path}
+                told = {"kind": "publication_failed", "actor": self._connection.path}
                 text = "%s cannot be told of a publication; closed with 1011"
                 logger.exception(text, self, extra=told)
                 self._connection.end(1011)

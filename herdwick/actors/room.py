@@ -415,7 +415,7 @@ class RoomBody:
 
     def _log(self, what: str, error: Exception) -> None:
         path = self._life.slot.path
-        told = {"event": "room_failed", "actor": path}
+        told = {"kind": "room_failed", "actor": path}
         logger.error("%s %s, and goes on", path, what, exc_info=error, extra=told)
 
     # ------------------------------------------------------------------ its mailbox

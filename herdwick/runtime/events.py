@@ -144,7 +144,7 @@ class Events:
             try:
                 call(event)
             except Exception:
-                told = {"event": "subscriber_failed", "actor": event.path}
+                told = {"kind": "subscriber_failed", "actor": event.path}
                 logger.exception("a subscriber failed on %s", event, extra=told)
 
     def _count_wishes(self) -> None:
@@ -158,22 +158,22 @@ def log(event: Event) -> None:
     match event:
         case Exited(path, _, Exit(kind="crash") as reason, error):
             known = isinstance(error, StartFailed | RestartLimitReached)  # its cause is logged
-            told = {"event": "crashed", "actor": path, "reason": reason.error}
+            told = {"kind": "crashed", "actor": path, "reason": reason.error}
             cause = None if known else error
             logger.error("%s crashed: %s", path, reason.error, exc_info=cause, extra=told)
         case Exited(path, _, Exit(kind="killed"), _):
-            told = {"event": "killed", "actor": path}
+            told = {"kind": "killed", "actor": path}
             logger.warning("%s did not stop within its grace and was killed", path, extra=told)
         case Restarted(path, incarnation):
-            told = {"event": "restarted", "actor": path, "incarnation": incarnation}
+            told = {"kind": "restarted", "actor": path, "incarnation": incarnation}
             logger.warning("%s restarted, incarnation %d", path, incarnation, extra=told)
         case GaveUp(path, restarts, period):
-            told = {"event": "gave_up", "actor": path}
+            told = {"kind": "gave_up", "actor": path}
             within = "in a row" if period is None else f"in {period:g} s"
             text = "%s failed more than %d times %s; its supervisor gives up on it"
             logger.error(text, path, restarts, within, extra=told)
         case Stuck(path, _, stack):
-            told = {"event": "stuck", "actor": path, "stack": stack}
+            told = {"kind": "stuck", "actor": path, "stack": stack}
             text = "%s was cancelled and does not end; something in it swallows the cancellation"
             logger.critical(text, path, extra=told)
         case _:

@@ -45,13 +45,13 @@ class DeadLetters:
             often = ", ".join(f"{count} to {path}" for path, count in self._counted.most_common(5))
             others = len(self._counted) - 5
             more = f" and {others} others" if others > 0 else ""
-            told = {"event": "dead_letters"}
+            told = {"kind": "dead_letters"}
             text = "%d dead letters in all: %s%s"
             logger.warning(text, self._counted.total(), often, more, extra=told)
 
     def _log(self, path: str, message: object, why: Fate) -> None:
         known = path in self._counted or len(self._counted) < MOST_PATHS
         self._counted[path if known else "others"] += 1
-        told = {"event": "dead_letter", "actor": path, "reason": why}
+        told = {"kind": "dead_letter", "actor": path, "reason": why}
         kind = type(message).__name__
         logger.warning("dead letter: %s got no %s, for %s", path, kind, REASONS[why], extra=told)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Generator, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import Final, cast
 from urllib.parse import unquote_plus
 
@@ -32,7 +32,7 @@ ACCESS: Final = frozenset({"herdwick.access", "uvicorn.access"})
 """Loggers that have a line for each request, however many there are."""
 
 FIELDS: Final = (
-    "event",
+    "kind",
     "actor",
     "topic",
     "incarnation",
@@ -58,9 +58,6 @@ TRACEBACK_PERIOD: Final = 10.0
 
 MOST_CHARACTERS: Final = 2000
 """Of what one value adds to a line; more is cut off."""
-
-_SEEN: Final = "_herdwick_seen"
-"""Marks a record that a filter has decided on: the first one does, for all."""
 
 # A parameter's name, also within a URL that is itself percent-encoded; no part is tried twice.
 _NAME: Final = re.compile(
@@ -168,6 +165,13 @@ class Quota:
         return kind if len(self._kinds) < self._most else None
 
 
+class _Clean(tuple[object, ...]):
+    """The arguments of a record that a filter has decided on: the first one does, for all.
+
+    No attribute of the record's, for there are formatters that write all that they find.
+    """
+
+
 class LogFilter(logging.Filter):
     """Decides which records of the loggers that it stands on pass, and cleans them.
 
@@ -184,13 +188,12 @@ class LogFilter(logging.Filter):
         self._clock = clock
         self._lines = Quota(LINE_PERIOD)
         self._tracebacks = Quota(TRACEBACK_PERIOD)
-        self._lock = Lock()
+        self._lock = RLock()  # the collector may run code of the user's within it
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Clean a record, or hold it back."""
-        if hasattr(record, _SEEN):
+        if isinstance(record.args, _Clean):
             return True
-        setattr(record, _SEEN, True)
         if record.name not in ACCESS and not self._admit(record):
             return False
         clean_record(record)
@@ -235,19 +238,17 @@ class LogFilter(logging.Filter):
                 if kind is None
                 else kind,
             )
-            told = {"event": "suppressed", "suppressed": held, _SEEN: True}
-            text = "not logged before the end: %s; suppressed=%d"
-            logging.getLogger(name).log(level, text, clean(template), held, extra=told)
+            told = {"kind": "suppressed", "suppressed": held}
+            text = f"not logged before the end: {clean(template)}; suppressed={held}"
+            logging.getLogger(name).log(level, text, extra=told)
 
 
 def clean_record(record: logging.LogRecord) -> None:
     """Clean all that a record shows: its values, its fields, its traceback, its stack."""
     if isinstance(record.args, tuple) and record.args:
-        record.args = tuple(_clean_value(each) for each in record.args)
-    elif isinstance(record.args, Mapping) and record.args:
-        record.args = {name: _clean_value(value) for name, value in record.args.items()}
+        record.args = _Clean(_clean_value(each) for each in record.args)
     else:
-        record.msg = clean(str(record.msg).rstrip("\n"))
+        record.msg, record.args = clean(record.getMessage().rstrip("\n")), _Clean()
     for name in FIELDS:
         if name in record.__dict__:
             record.__dict__[name] = _clean_value(record.__dict__[name])

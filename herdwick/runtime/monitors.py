@@ -60,7 +60,7 @@ class Monitor:
         try:
             deliver(Down(self.ref, reason, self.tag))
         except Exception:  # or the end of the actor would stop half-way: nobody restarts it
-            told = {"event": "monitor_failed", "actor": self.ref.path}
+            told = {"kind": "monitor_failed", "actor": self.ref.path}
             logger.exception("who watches %s failed on its end", self.ref.path, extra=told)
 
 

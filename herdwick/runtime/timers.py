@@ -91,7 +91,7 @@ class Timers:
             try:
                 timer.fire()
             except Exception:
-                logger.exception("a timer's call failed", extra={"event": "timer_failed"})
+                logger.exception("a timer's call failed", extra={"kind": "timer_failed"})
 
     def _take_due(self, now: float) -> list[Timer]:
         due: list[Timer] = []

@@ -114,7 +114,7 @@ class Watchdog:
 
     def _follow(self, asked: float) -> News:
         """Follow one block to its end."""
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage]  # documented
         if frame is None or not blocks(frame):
             return self._news.get()
         path, stack = actor_in(frame), "".join(traceback.format_stack(frame))
@@ -126,14 +126,14 @@ class Watchdog:
             self._tell(logging.ERROR, "blocked_long", path, self._alarm_after, stack)
             news = self._news.get()
         duration = time.monotonic() - asked
-        told = {"event": "unblocked", "actor": path, "duration": duration}
+        told = {"kind": "unblocked", "actor": path, "duration": duration}
         logger.info("the event loop runs again after %.2f s", duration, extra=told)
         if alarmed:
             self._emit(Blocked(path or "", duration, stack))
         return news or "end"
 
-    def _tell(self, level: int, event: str, path: str | None, seconds: float, stack: str) -> None:
-        told = {"event": event, "actor": path, "duration": seconds, "stack": stack}
+    def _tell(self, level: int, kind: str, path: str | None, seconds: float, stack: str) -> None:
+        told = {"kind": kind, "actor": path, "duration": seconds, "stack": stack}
         who = path or "what is no actor"
         text = "%s has blocked the event loop for %g s: nobody else is served meanwhile"
         logger.log(level, text, who, seconds, extra=told)

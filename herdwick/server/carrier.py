@@ -189,7 +189,7 @@ class Carrier:
         try:
             return app.connect(handshake, self)
         except BaseException:  # SystemExit too: no peer may end the server
-            told = {"event": "handshake_failed", "path": handshake.path}
+            told = {"kind": "handshake_failed", "path": handshake.path}
             text = "the application failed on the handshake of %s"
             logger.exception(text, handshake.path, extra=told)
             return None

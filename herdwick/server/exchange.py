@@ -58,12 +58,12 @@ class Exchange:
         failure = await contained(app, scope, self.receive, self.send)
         if failure is not None and not _is_gone(failure):
             method, path = scope["method"], scope["path"]
-            told = {"event": "request_failed", "method": method, "path": path}
+            told = {"kind": "request_failed", "method": method, "path": path}
             text = "the application failed on %s %s"
             logger.error(text, method, path, exc_info=failure, extra=told)
         if not self._complete.is_set():
             if self._start is None and failure is None:
-                told = {"event": "no_answer", "path": scope["path"]}
+                told = {"kind": "no_answer", "path": scope["path"]}
                 logger.error("the application gave no answer to %s", scope["path"], extra=told)
             await self._make_good()
             return False

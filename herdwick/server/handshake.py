@@ -57,7 +57,7 @@ class Refusal:
 
     def log(self) -> None:
         """Log what a peer did; the access log has no line for what reached no application."""
-        told = {"event": "refused", "status": self.status, "reason": self.detail}
+        told = {"kind": "refused", "status": self.status, "reason": self.detail}
         logger.info("refused with %d: %s", self.status, self.detail, extra=told)
 
 

@@ -142,7 +142,7 @@ class Listener:
             failure = await contained(visit.run)
             if failure is not None:
                 text = "a bug ended one connection; the others go on"
-                logger.error(text, exc_info=failure, extra={"event": "bug"})
+                logger.error(text, exc_info=failure, extra={"kind": "bug"})
         finally:
             self._visits.discard(visit)
             self._left.set()

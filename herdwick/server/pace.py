@@ -73,6 +73,6 @@ class Pace:
                 carrier.flush()
             except Exception:
                 text = "a bug ended one connection; the others go on"
-                logger.exception(text, extra={"event": "bug"})
+                logger.exception(text, extra={"kind": "bug"})
                 carrier.drop()
         self._took = self._clock() - started

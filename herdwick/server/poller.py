@@ -149,7 +149,7 @@ class Poller:
         try:
             item.ready(events)
         except Exception:
-            logger.exception(BUG, extra={"event": "bug"})
+            logger.exception(BUG, extra={"kind": "bug"})
             item.drop()
 
     async def _write(self) -> None:
@@ -168,7 +168,7 @@ class Poller:
         try:
             carrier.read_on()
         except Exception:
-            logger.exception(BUG, extra={"event": "bug"})
+            logger.exception(BUG, extra={"kind": "bug"})
             carrier.drop()
 
 

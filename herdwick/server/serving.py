@@ -162,7 +162,7 @@ def run_with(app: Application, settings: Settings) -> None:
             host = partial(_host, app, settings, stop)
             anyio.run(host, backend=backend, backend_options=_options(backend))
         except RestartLimitReached as error:
-            told = {"event": "gave_up", "reason": str(error)}
+            told = {"kind": "gave_up", "reason": str(error)}
             logger.critical("the application gave up: %s", error, extra=told)
             raise
 
@@ -192,12 +192,12 @@ async def _host(app: Application, settings: Settings, stop: StopSignals) -> None
             # Until the server has ended; at the start nobody waits to be served.
             watch.enter_context(_watched(app, settings.blocked_after))
             text = "serving on %s (%s); Ctrl-C stops it"
-            logger.info(text, url, settings.backend, extra={"event": "serving"})
+            logger.info(text, url, settings.backend, extra={"kind": "serving"})
             await stop.asked.wait()
             assert stop.first is not None
             text = "%s: stopping; a second one ends at once"
-            logger.info(text, stop.first.name, extra={"event": "stopping"})
-    logger.info("stopped", extra={"event": "stopped"})
+            logger.info(text, stop.first.name, extra={"kind": "stopping"})
+    logger.info("stopped", extra={"kind": "stopped"})
 
 
 async def _bind(settings: Settings) -> list[socket.socket]:

@@ -123,13 +123,13 @@ async def accept_forever(
 async def _overcome(error: OSError, rest: float) -> None:
     if error.errno in _EXHAUSTED:
         reason = os.strerror(error.errno or 0)
-        told = {"event": "accept_failed", "reason": reason}
+        told = {"kind": "accept_failed", "reason": reason}
         text = "cannot accept connections: %s; trying again in %g s"
         logger.error(text, reason, rest, extra=told)
         await anyio.sleep(rest)
     elif not isinstance(error, BlockingIOError):
         # The peer left between the handshake of TCP and our accept.
-        told = {"event": "gone_early"}
+        told = {"kind": "gone_early"}
         logger.debug("a connection was gone before it was accepted: %s", error, extra=told)
 
 

@@ -160,4 +160,4 @@ def tick(item: Ticking, now: float) -> None:
         item.tick(now)
     except Exception:
         text = "a bug in one connection's deadline; the others go on"
-        logger.exception(text, extra={"event": "bug"})
+        logger.exception(text, extra={"kind": "bug"})

@@ -23,7 +23,7 @@ def log_answer(request: Request, status: int) -> None:
     handshake = scope["type"] == "websocket"
     method = "WebSocket" if handshake else request.method
     told = {
-        "event": "handshake" if handshake else "request",
+        "kind": "handshake" if handshake else "request",
         "peer": request.client_ip,
         "method": method,
         "path": target,

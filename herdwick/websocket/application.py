@@ -557,7 +557,7 @@ class Application(Routes):
             if started:
                 raise  # too late for an answer: the server drops the connection
             method, path = request.method, request.path
-            told = {"event": "request_failed", "method": method, "path": path, "status": 500}
+            told = {"kind": "request_failed", "method": method, "path": path, "status": 500}
             logger.exception("%s %s failed", method, path, extra=told)
             answer = HTTPError(500, repr(error) if self.debug else "").response()
             await answer(scope, receive, watched)
@@ -573,11 +573,11 @@ class Application(Routes):
                 await receive()
         except Exception as error:
             if not started:
-                told = {"event": "start_failed", "reason": str(error)}
+                told = {"kind": "start_failed", "reason": str(error)}
                 logger.error("the application did not start: %s", error, extra=told)
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 raise
-            told = {"event": "gave_up", "reason": str(error)}
+            told = {"kind": "gave_up", "reason": str(error)}
             text = "the application gave up, and its server is asked to stop: %s"
             logger.critical(text, error, extra=told)
             os.kill(os.getpid(), signal.SIGTERM)

@@ -210,7 +210,7 @@ def _answer(
             return HTTPError(HTTPStatus.TOO_MANY_REQUESTS)
         case _:
             text = "authentication failed to decide; refused with 500"
-            _logger.error(text, exc_info=error, extra={"event": "auth_failed", "status": 500})
+            _logger.error(text, exc_info=error, extra={"kind": "auth_failed", "status": 500})
             return HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

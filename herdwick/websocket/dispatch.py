@@ -257,7 +257,7 @@ def _refused(error: Exception, request: Request, connection: Connection) -> Resp
         return None
     if refusal is error and refusal.status < 500:  # what is told of other errors is told already
         peer, path, status = request.client_ip, request.path, refusal.status
-        told = {"event": "refused", "peer": peer, "path": path, "status": status}
+        told = {"kind": "refused", "peer": peer, "path": path, "status": status}
         logger.info("handshake for %s refused: %s", path, error, extra=told)
     return refusal.response()
 
@@ -284,7 +284,7 @@ def refusal_of(error: Exception, request: Request) -> HTTPError | None:
         case _:
             return None
     path, status = request.path, refusal.status
-    told = {"event": "unavailable", "peer": request.client_ip, "path": path, "status": status}
+    told = {"kind": "unavailable", "peer": request.client_ip, "path": path, "status": status}
     level = logging.INFO if isinstance(error, JoinRefused) else logging.WARNING
     logger.log(level, "%s answered with %d: %s", path, status, error, extra=told)
     return refusal

@@ -30,7 +30,7 @@ def is_end(error: BaseException, connection: Connection) -> bool:
     if mistake is None:
         return connection.phase is Phase.OVER
     code, reason = _code_for(mistake), str(mistake)
-    told = {"event": "mistake", "actor": connection.path, "code": code, "reason": reason}
+    told = {"kind": "mistake", "actor": connection.path, "code": code, "reason": reason}
     logger.info("%s is closed with %d: %s", connection.path, code, reason, extra=told)
     connection.close(code, reason)
     return True

@@ -110,7 +110,7 @@ class Sessions:
         except (NotRunning, ActorStopped) as error:
             if self._start_missing:
                 self._start_missing = False  # once: strangers decide how often they come
-                told = {"event": "not_running", "status": 503, "reason": str(error)}
+                told = {"kind": "not_running", "status": 503, "reason": str(error)}
                 logger.error("handshake refused with 503: %s", error, extra=told)
             connection.refuse()
             request.websocket = None  # cuts the cycle: nothing waits for the collector

@@ -15,7 +15,7 @@ from herdwick.runtime.logs import MOST_CHARACTERS, Quota, clean, escaped, redact
 from herdwick.testing import settle
 from tests.runtime.samples import Crash, Diary, Note, Quit, one
 
-ROOT = Path(cast("str", herdwick.__file__)).parent
+ROOT = Path(herdwick.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 
@@ -275,7 +275,7 @@ async def test_a_system_bounds_what_its_crashes_log_by_its_own_clock(
         "root/Diary crashed: ValueError: boom suppressed=1",
     ]
     assert [bool(record.exc_info) for record in said[:2]] == [True, False]
-    assert (said[0].__dict__["event"], said[0].__dict__["actor"]) == ("crashed", "root/Diary")
+    assert (said[0].__dict__["kind"], said[0].__dict__["actor"]) == ("crashed", "root/Diary")
 
 
 async def test_the_filter_is_gone_with_its_system(caplog: pytest.LogCaptureFixture) -> None:
@@ -321,7 +321,7 @@ def test_each_field_is_a_known_one() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Dict):
                 names = [key.value for key in node.keys if isinstance(key, ast.Constant)]
-                used |= {str(name) for name in names} if names[:1] == ["event"] else set()
+                used |= {str(name) for name in names} if names[:1] == ["kind"] else set()
 
     assert used - {"stack"} == set(FIELDS)
 

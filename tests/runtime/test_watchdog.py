@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -30,7 +30,7 @@ class Told(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
-        if record.__dict__.get("event") == self.event:
+        if record.__dict__.get("kind") == self.event:
             self.there.set()
 
     def block(self) -> None:
@@ -40,11 +40,11 @@ class Told(logging.Handler):
             assert time.monotonic() < end, "nobody has told of it"
 
     def lines(self, event: str) -> list[logging.LogRecord]:
-        return [record for record in self.records if record.__dict__.get("event") == event]
+        return [record for record in self.records if record.__dict__.get("kind") == event]
 
 
 @contextmanager
-def told(event: str) -> Iterator[Told]:
+def told(event: str) -> Generator[Told]:
     """Hear what the runtime logs, until the block ends."""
     handler, logger = Told(event), logging.getLogger("herdwick.runtime")
     before = logger.level

@@ -14,7 +14,7 @@ from herdwick.runtime import FIELDS
 from herdwick.server.logs import LogFormat, log_lines
 from herdwick.server.sockets import forget_unsent
 from tests.server.wire import KEY, close, connected, frame, upgrade
-from tests.support.servers import OWN, RUN, Server
+from tests.support.servers import OWN, RUN, UVICORN, Server
 
 SECRET = "s3cret-and-long"
 HOSTILE = "\n2026-01-01 00:00:00,000 INFO     all is well\x1b[2J\u2028"
@@ -117,7 +117,7 @@ LEVELS = ("INFO", "DEBUG")
 
 
 ON_ASYNCIO = pytest.mark.asyncio_only
-DRIVERS = [OWN, pytest.param(RUN, marks=ON_ASYNCIO)]
+DRIVERS = [OWN, *(pytest.param(each, marks=ON_ASYNCIO) for each in (RUN, UVICORN))]
 
 
 @pytest.fixture(params=DRIVERS, ids=lambda server: server.name)

@@ -374,7 +374,7 @@ def test_lines_of_json_and_an_access_log_are_written_where_they_are_asked_for(
         assert program.exit_code() == 0
 
     lines = [json.loads(line) for line in program.lines]
-    assert [line["event"] for line in lines if line["logger"] == "herdwick.server"] == [
+    assert [line["kind"] for line in lines if line["logger"] == "herdwick.server"] == [
         "serving",
         "stopping",
         "stopped",

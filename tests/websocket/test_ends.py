@@ -1,6 +1,7 @@
 """Which error that leaves a handler is an end of its connection, and which a crash."""
 
 import json
+import logging
 
 import anyio
 import anyio.lowlevel
@@ -10,13 +11,16 @@ from herdwick import (
     Application,
     Close,
     ConcurrentReceive,
+    HTTPError,
     Request,
     Send,
     WebSocket,
     WebSocketDisconnectError,
 )
 from herdwick.testing import TestClient
+from herdwick.testing.transport import MemoryTransport
 from herdwick.websocket import IllegalCloseCode, InvalidText
+from tests.websocket.exchange import websocket_scope
 
 
 async def close_code_after(app: Application, message: str | bytes) -> int | None:
@@ -185,3 +189,23 @@ async def test_leaving_an_iteration_leaves_nothing_behind() -> None:
         assert await socket.receive_text() == "second"
         with pytest.raises(WebSocketDisconnectError):
             await socket.receive()
+
+
+async def test_to_refuse_a_client_that_has_left_already_is_no_crash(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, gone = Application(), anyio.Event()
+
+    @app.ws("/")
+    async def refuse(websocket: WebSocket) -> None:
+        await gone.wait()
+        raise HTTPError(404)
+
+    async with app.running():
+        connection = app.connect(Request(websocket_scope("/")), MemoryTransport(1000))
+        connection.disconnected(1006, "")
+        gone.set()
+        await connection.over.wait()
+
+    assert connection.error is None
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []

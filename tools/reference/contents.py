@@ -315,8 +315,11 @@ PAGES = (
                     "Stuck",
                     "DeadLetter",
                     "Fate",
+                    "Blocked",
+                    "Watchdog",
                 ),
             ),
+            Group("Its log", ("LogFilter", "LOGGERS", "FIELDS")),
             Group(
                 "Errors of supervision",
                 (
@@ -348,7 +351,6 @@ PAGES = (
                     "Handler",
                     "answered",
                     "wants_value",
-                    "Allowance",
                 ),
             ),
             Group("Its mailbox", ("Mailbox", "Signal", "Question", "Answer")),
