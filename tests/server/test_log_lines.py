@@ -145,7 +145,8 @@ async def test_what_clients_do_is_told_in_sound_lines_of_text(
     assert "Traceback" not in told
     assert SECRET not in told
     assert [char for char in told.replace("\n", "") if not char.isprintable()] == []
-    assert r"is over: 3000 \n2026-01-01 00:00:00,000 INFO     all is well\x1b[2J\u2028" in told
+    if server is not UVICORN:  # whose own classes keep the reason to themselves
+        assert r"is over: 3000 \n2026-01-01 00:00:00,000 INFO     all is well\x1b[2J\u2028" in told
 
 
 async def test_what_clients_do_is_told_in_sound_lines_of_json(
