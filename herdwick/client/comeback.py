@@ -9,8 +9,15 @@ LOST: Final = 1006
 TOKEN_EXPIRED: Final = 4401
 FORBIDDEN: Final = 4403
 
+FAULTS: Final = frozenset({1002, 1003, 1007, 1008, 1009})
+"""What the client is closed with that has broken a rule, and may do so again."""
+
 LONGEST: Final = 30.0
 """Seconds that no wait between two tries exceeds, but for what the server asks for."""
+
+
+AFTER_A_FAULT: Final = 6
+"""The number of the next try at least, after one of these: that of the longest wait."""
 
 
 def wait_before(attempt: int, chance: float) -> float:

@@ -9,6 +9,8 @@ const [CONNECTING, OPEN] = [0, 1]; // as WebSocket.readyState has them
 const SILENCE = 25; // seconds without a message, after which the server is asked for one
 const PATIENCE = 10; // seconds until it must have come, or the connection have opened
 const SLOWEST_RETRY = 30; // seconds
+const FAULTS = new Set([1002, 1003, 1007, 1008, 1009]); // we have broken a rule, and may do so again
+const AFTER_A_FAULT = 6; // the number of the next try at least: that of the slowest one
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds; setTimeout fires at once when given more
 
 /** What the server refused, or what became of a push that has no answer; `code` says which. */
@@ -414,6 +416,7 @@ class Link {
       return this.#end(code, reason);
     }
     if (code === 4401) this.#refusedToken = this.#token;
+    if (FAULTS.has(code)) this.#failures = Math.max(this.#failures, AFTER_A_FAULT - 1);
     const delay = this.waitBefore(++this.#failures);
     this.#wait(delay, () => {
       this.#change("connecting");

@@ -291,6 +291,8 @@ class Link:
             if not callable(self._token):
                 raise away
             self._expired, self._refused = away, self._shown
+        if ending.code in comeback.FAULTS:
+            self._tries = max(self._tries, comeback.AFTER_A_FAULT - 1)
         self._plan(ending)
 
     def _plan(self, failure: Exception, at_least: float = 0.0) -> None:

@@ -192,6 +192,19 @@ async def test_the_count_of_tries_goes_on_where_nothing_is_answered() -> None:
         assert waits(server) == [1, 2, 4]
 
 
+@pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1009])
+async def test_it_comes_back_slowly_where_it_has_broken_a_rule(code: int) -> None:
+    async with serving() as server:
+        async with Client(server.url, random=full) as client, client.join("chat"):
+            await (await server.accepted()).close(code)
+            peer = await server.accepted()
+            await settle()
+            await peer.drop()
+            await server.accepted()
+
+        assert waits(server) == [30, 1]
+
+
 async def test_it_gives_up_when_the_handshake_is_refused_on_the_way_back() -> None:
     async with serving() as server, in_room(server) as (room, peer):
         server.answers.append((403, {}))

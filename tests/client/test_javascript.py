@@ -225,6 +225,18 @@ def test_it_stays_away_where_it_is_told_to(play: Play, code: int) -> None:
     play("staysAway", script)
 
 
+def test_it_comes_back_slowly_where_it_has_broken_a_rule(play: Play) -> None:
+    async def script(stage: Stage) -> None:
+        ada = await stage.visitor()
+        await ada.take_in()
+        await ada.close(1008, "too many pushes")
+        ada = await stage.visitor()
+        await ada.take_in()
+        await ada.lose()
+
+    play("waitsLongAfterAFault", script)
+
+
 def test_it_waits_longer_for_a_server_that_refuses(play: Play) -> None:
     async def script(stage: Stage) -> None:
         stage.refusals += [503, 403, 404, 503, 503, 503, 503]

@@ -238,6 +238,22 @@ export async function staysAway(url) {
   client.close(); // does no harm
 }
 
+export async function waitsLongAfterAFault(url) {
+  const clock = new Clock();
+  const client = new Client(url, { random: () => 1, timers: clock });
+  const room = client.join("chat:42");
+  await listen(room, "joined")();
+
+  const { code, delay } = await becomes(client, "waiting");
+  equal([code, delay], [1008, 30]);
+  clock.advance(delay);
+
+  await listen(room, "joined")();
+  equal((await becomes(client, "waiting")).delay, 1); // it has not broken a rule again
+  client.close();
+  equal(clock.size, 0);
+}
+
 export async function waitsEverLonger(url) {
   const clock = new Clock();
   const client = new Client(url, { random: () => 1, timers: clock });
