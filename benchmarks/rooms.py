@@ -33,6 +33,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from herdwick import Application, WebSocket, serve
 from herdwick.actors import (
+    Bounds,
     Connection,
     Data,
     Hall,
@@ -259,6 +260,9 @@ class Clock:
         self.first: float | None = None
         self.answered = Once()
         self.closed = False
+
+    def limit(self, bounds: Bounds) -> None:
+        """Bound nothing."""
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         """Let the client go on."""

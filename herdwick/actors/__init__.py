@@ -5,6 +5,7 @@ General layout:
     transport             what carries a connection, and what its messages go to: protocols
     closing               what a close frame may say
     inbox                 the messages of a peer that nobody has read yet
+    rate                  how often something may happen
     connection            the actor: the handler is its body, the port is for everybody else
 
     log                   what was published on a topic, and where; in memory, behind a protocol
@@ -25,8 +26,9 @@ from .closing import (
     check_text,
     clip_reason,
     is_legal_close_code,
+    retry_after,
 )
-from .connection import Behaviour, Bounds, Close, Connection, Ending, Phase, Send
+from .connection import Behaviour, Close, Connection, Ending, MeteredConnection, Phase, Send
 from .hall import Hall
 from .joining import Authorize, Joining, Membership, everyone, hall_of
 from .left import Left, LeftKind
@@ -45,6 +47,7 @@ from .log import (
 )
 from .member import Member, Params, Principal
 from .presence import PresenceDiff, PresenceOptions, Present
+from .rate import Bucket, Rate
 from .realtime import Realtime
 from .refusals import (
     AlreadyJoined,
@@ -61,7 +64,7 @@ from .refusals import (
 from .room import Presence, Push, Room, from_member, ids_of
 from .slow import CatchUp, Conflate, Disconnect, Slow
 from .topic import Identified, Topic, TopicKind
-from .transport import Data, RawHeaders, Receiver, Shared, Transport, size_of
+from .transport import Bounds, Data, RawHeaders, Receiver, Shared, Transport, size_of
 from .wire import Greeting, Wire
 
 __all__ = [
@@ -70,6 +73,7 @@ __all__ = [
     "Authorize",
     "Behaviour",
     "Bounds",
+    "Bucket",
     "CatchUp",
     "Close",
     "Conflate",
@@ -97,6 +101,7 @@ __all__ = [
     "Membership",
     "MemoryLog",
     "MemoryStore",
+    "MeteredConnection",
     "NotAMember",
     "Params",
     "Phase",
@@ -108,6 +113,7 @@ __all__ = [
     "Principal",
     "Publication",
     "Push",
+    "Rate",
     "RawHeaders",
     "Realtime",
     "Receiver",
@@ -133,5 +139,6 @@ __all__ = [
     "hall_of",
     "ids_of",
     "is_legal_close_code",
+    "retry_after",
     "size_of",
 ]

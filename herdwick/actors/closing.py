@@ -1,5 +1,6 @@
 """What a close frame may say (RFC 6455 sections 5.5 and 7.4), and what a text message may hold."""
 
+import os
 from typing import Final
 
 MOST_REASON_BYTES: Final = 123
@@ -9,6 +10,14 @@ MOST_REASON_BYTES: Final = 123
 _REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
 _CODES: Final = {413: 1009, 503: 1013}
+
+
+def retry_after() -> str:
+    """Give what `Retry-After` says to who is refused for now: 5 to 15 seconds, at random.
+
+    Those who are refused at once are not to come back at once.
+    """
+    return f"{5 + os.urandom(1)[0] % 11}"
 
 
 class IllegalCloseCode(ValueError):

@@ -29,10 +29,18 @@ from herdwick.runtime import (
     checkpoint,
 )
 
-from .closing import check_close_code, check_text, clip_reason, code_of_status, status_of_code
+from .closing import (
+    check_close_code,
+    check_text,
+    clip_reason,
+    code_of_status,
+    retry_after,
+    status_of_code,
+)
 from .inbox import Inbox
 from .left import Left, LeftKind
-from .transport import Data, RawHeaders, Shared, Transport
+from .rate import Bucket, Rate
+from .transport import Bounds, Data, RawHeaders, Shared, Transport
 
 if TYPE_CHECKING:
     from .member import Member
@@ -92,23 +100,6 @@ class Ending:
 
     reason: str = ""
     """What the one who ended it said."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What one connection may hold, and how long it may wait: bytes and seconds."""
-
-    inbox_messages: int
-    """Messages that wait unread before reading pauses."""
-
-    inbox_bytes: int
-    """Bytes of messages that wait unread before reading pauses."""
-
-    pause_timeout: float
-    """How long reading may stay paused; then it is closed with 1008."""
-
-    send_timeout: float
-    """How long a `send` may wait for a peer that does not read; then it is closed with 1013."""
 
 
 class Behaviour(Protocol):
@@ -483,10 +474,9 @@ class Connection:
         self._life, self.path = life, life.slot.path
         return self
 
-    def refuse(self) -> None:
-        """Be no actor, or none any more: a handshake that waits is answered with 503."""
-        if self.phase is HANDSHAKE:
-            self.reject(503, [(b"retry-after", b"5")])
+    def refuse(self, status: int = 503) -> None:
+        """Be no actor, or none any more: a handshake that waits is told to come back later."""
+        self._put_off(status)
         self.over.happen()
 
     def live(self) -> Awaitable[None]:
@@ -510,7 +500,7 @@ class Connection:
     def stop(self) -> None:
         """Close after what was sent; what was received can still be read."""
         self._end(self._behaviour.stop_code, kind="drained")
-        self.reject(503, [(b"retry-after", b"5")])
+        self._put_off(503)
         self._cancel_if_wanted()
 
     # ------------------------------------------------------------------ ends
@@ -521,6 +511,10 @@ class Connection:
         # collector would free a connection.
         self._error, self._life = self.error, None
         self.refuse()
+
+    def _put_off(self, status: int) -> None:
+        if self.phase is HANDSHAKE:
+            self.reject(status, [(b"retry-after", retry_after().encode())])
 
     def _fail(self, error: BaseException | None) -> None:
         told = error is not None and self._behaviour.debug
@@ -564,3 +558,24 @@ class Connection:
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
+
+
+class MeteredConnection(Connection):
+    """A connection whose peer may send messages so often, and is closed with 1008 beyond.
+
+    A class of its own, so that the others pay nothing for it, by message or by connection.
+    """
+
+    __slots__ = ("_budget",)
+
+    def __init__(
+        self, transport: Transport, behaviour: Behaviour, bounds: Bounds, rate: Rate
+    ) -> None:
+        super().__init__(transport, behaviour, bounds)
+        self._budget = Bucket(rate)
+
+    def deliver(self, data: Data) -> None:
+        """Take one message of the peer, if it does not come too soon."""
+        if self.phase is OPEN and not self._budget.take(self.life.surroundings.clock()):
+            self.end(1008, "too many messages")
+        super().deliver(data)

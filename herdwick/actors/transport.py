@@ -28,6 +28,63 @@ class Shared:
         """Whatever a transport makes of it, equal for all of its kind."""
 
 
+class Bounds(Protocol):
+    """What one connection may hold, and how long it may wait: bytes and seconds.
+
+    The first four are kept by its actor, the others by what carries it, as far as it can.
+    """
+
+    @property
+    def inbox_messages(self) -> int:
+        """Messages that wait unread before reading pauses."""
+        ...
+
+    @property
+    def inbox_bytes(self) -> int:
+        """Bytes of messages that wait unread before reading pauses."""
+        ...
+
+    @property
+    def pause_timeout(self) -> float:
+        """How long reading may stay paused; then it is closed with 1008."""
+        ...
+
+    @property
+    def send_timeout(self) -> float:
+        """How long a `send` may wait for a peer that does not read; then it is closed with 1013."""
+        ...
+
+    @property
+    def message_bytes(self) -> int:
+        """Size of one message; more is closed with 1009."""
+        ...
+
+    @property
+    def message_fragments(self) -> int:
+        """Fragments of one message; more is closed with 1008."""
+        ...
+
+    @property
+    def outbox_bytes(self) -> int:
+        """Bytes that wait to be sent before `send` waits too."""
+        ...
+
+    @property
+    def ping_interval(self) -> float | None:
+        """How long it may be silent before a ping goes out; None sends none."""
+        ...
+
+    @property
+    def ping_timeout(self) -> float | None:
+        """How long it has to answer a ping; then it is closed with 1011. None waits for ever."""
+        ...
+
+    @property
+    def close_timeout(self) -> float:
+        """How long the closing handshake may take; then it is aborted."""
+        ...
+
+
 class Transport(Protocol):
     """What carries one WebSocket connection, as its actor sees it.
 
@@ -38,6 +95,13 @@ class Transport(Protocol):
     @property
     def longest_pause(self) -> float:
         """Seconds that reading may pause before the carrier takes the peer for dead."""
+        ...
+
+    def limit(self, bounds: Bounds) -> None:
+        """Go by other bounds than before: by those of a route, which is known by now.
+
+        Before `accept`, if at all.
+        """
         ...
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:

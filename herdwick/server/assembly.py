@@ -3,8 +3,7 @@
 import codecs
 from typing import Final
 
-from herdwick.actors import Data
-from herdwick.websocket import Limits
+from herdwick.actors import Bounds, Data
 
 from .frames import (
     CONTINUATION,
@@ -40,7 +39,7 @@ class Assembly:
 
     __slots__ = ("_binary", "_bytes", "_decoder", "_fragments", "_limits", "_text", "pending")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         # Between the first and the last fragment of a message.
         self.pending = False

@@ -3,7 +3,7 @@
 import logging
 from typing import Final, Protocol
 
-from herdwick.actors import Data, RawHeaders, Receiver, Shared, Transport
+from herdwick.actors import Bounds, Data, RawHeaders, Receiver, Shared, Transport
 from herdwick.runtime import Clock, Waiters
 from herdwick.websocket import Limits, Request
 
@@ -97,6 +97,10 @@ class Carrier:
     def longest_pause(self) -> float:
         """No limit: no pong is demanded of a peer whose bytes we do not take."""
         return float("inf")
+
+    def limit(self, bounds: Bounds) -> None:
+        """Go by the limits of a route."""
+        self.connection.limit(bounds)
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         """Answer the handshake with 101.

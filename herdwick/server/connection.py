@@ -13,8 +13,7 @@ peer is gone or misbehaves.
 from enum import Enum
 from typing import Final
 
-from herdwick.actors import Data, Receiver, Shared
-from herdwick.websocket import Limits
+from herdwick.actors import Bounds, Data, Receiver, Shared
 
 from .assembly import Assembly, decode
 from .frames import (
@@ -107,7 +106,7 @@ class WebSocketConnection:
         "receiver",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         self.receiver: Receiver = NOBODY
         """Who gets the messages, and the end; nobody before there is one, and after the end."""
@@ -192,6 +191,12 @@ class WebSocketConnection:
             self._tick_open(now)
 
     # What the actor tells.
+
+    def limit(self, limits: Bounds) -> None:
+        """Go by other limits from here on; before `accept`, when no frame was looked at."""
+        self._limits = limits
+        self.outbox.bound = limits.outbox_bytes
+        self._keepalive = Keepalive(limits)
 
     def accept(self, response: bytes, now: float) -> None:
         """Open the connection; `response` is the whole 101. Does nothing a second time."""

@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-from herdwick.websocket import Limits
+from herdwick.actors import Bounds
 
 Due: TypeAlias = Literal["ping", "dead"]
 """What is due: a ping, or the end, since no byte has answered one."""
@@ -13,7 +13,7 @@ class Keepalive:
 
     __slots__ = ("_heard_at", "_limits", "_paused", "_pinged_at")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         self._heard_at = 0.0
         # When a ping went out that no byte has followed yet.

@@ -16,10 +16,11 @@ class Outbox:
     write has taken counts until it is `written`.
     """
 
-    __slots__ = ("_bound", "_controls", "_frames", "_in_flight", "_waiting")
+    __slots__ = ("_controls", "_frames", "_in_flight", "_waiting", "bound")
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
+        self.bound = bound
+        """Bytes beyond which senders have to wait."""
         self._frames: list[bytes] | None = None
         """Made when there is something to write: it is mostly nothing."""
         self._controls: list[bytes] | None = None
@@ -43,7 +44,7 @@ class Outbox:
     @property
     def over(self) -> bool:
         """Whether senders have to wait."""
-        return self._waiting + self._in_flight > self._bound
+        return self._waiting + self._in_flight > self.bound
 
     @property
     def settled(self) -> bool:
@@ -57,7 +58,7 @@ class Outbox:
         else:
             self._frames.append(frame)
         self._waiting += len(frame)
-        return self._waiting + self._in_flight > self._bound
+        return self._waiting + self._in_flight > self.bound
 
     def put_control(self, frame: bytes) -> None:
         """Put a control frame before all messages.

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from herdwick.actors import Data, RawHeaders, Shared, size_of
+from herdwick.actors import Bounds, Data, RawHeaders, Shared, size_of
 from herdwick.runtime import Once, Waiters
 
 
@@ -40,6 +40,10 @@ class MemoryTransport:
         self._most_bytes = most_bytes
         self._paused = False
         self._changed = Waiters()
+
+    def limit(self, bounds: Bounds) -> None:
+        """Be bounded as a route says; the size of messages is the test's own affair."""
+        self._most_bytes = bounds.outbox_bytes
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         """Answer the handshake with 101."""

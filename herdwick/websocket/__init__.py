@@ -13,6 +13,7 @@ General layout, from the bottom:
     wires, rooms, live           topics: what is declared, how members hear, herdwick.v1
     checks, users                who has which connections open
     first_message                a token that comes after the handshake
+    admission, sessions          whether one more is taken, and how its actor begins
     websocket                    the connection, as its handler sees it
     access                       the access log
     dispatch                     from a request to its handler and back
@@ -59,7 +60,7 @@ from .http import (
     unauthorized,
 )
 from .identity import Identity
-from .limits import Limits
+from .limits import Limits, RouteLimits
 from .marks import allow_anonymous, auth
 from .middleware import Middleware, Next
 from .origin import InvalidOrigin
@@ -112,6 +113,7 @@ __all__ = [
     "Request",
     "Response",
     "RoomMisdeclared",
+    "RouteLimits",
     "Routes",
     "Scope",
     "StaticFiles",

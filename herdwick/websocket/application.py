@@ -105,7 +105,6 @@ class Application(Routes):
     ) -> None:
         if not 0 <= drain_window < float("inf"):
             raise ValueError(f"drain_window is {drain_window:g}; it must be 0 seconds or more")
-        self.limits = limits or Limits()
         self.services = rodi.Container()
         """What handlers may ask for by its type; register it before the routes that do."""
         self.events = Events()
@@ -114,9 +113,10 @@ class Application(Routes):
         self.param_types = ParamTypes()
         """The types of route parameters; `register` adds one of your own."""
         table: Table[Endpoint] = Table(self.param_types)
-        super().__init__(table, [], self.services, Prefix("/", self.param_types))
+        prefix = Prefix("/", self.param_types)
+        super().__init__(table, [], self.services, prefix, limits or Limits())
         policy = OriginPolicy.of(origins, require_origin=require_origin)
-        self.users = Users(lambda: self._running().timers)
+        self.users = Users(lambda: self._running().timers, self.limits.connections_per_user)
         """Who has connections open, to end them."""
         self._rooms = Rooms(self.param_types)
         self._drain_window = drain_window

@@ -8,11 +8,10 @@ from typing import Final, cast
 
 import anyio
 
-from herdwick.actors import Connection, Data, RawHeaders, Shared, size_of
+from herdwick.actors import Bounds, Connection, Data, RawHeaders, Shared, size_of
 from herdwick.runtime import Waiter, Waiters, current_clock
 
 from .asgi_types import ASGIEvent, ASGIReceive, ASGISend, Scope
-from .limits import Limits
 from .request import Request
 
 LONGEST_PAUSE: Final = 15.0
@@ -25,7 +24,7 @@ async def drive(
     receive: ASGIReceive,
     send: ASGISend,
     connect: Callable[[Request, ASGITransport], Connection],
-    limits: Limits,
+    limits: Bounds,
 ) -> None:
     """Carry one connection from its handshake to its end.
 
@@ -35,7 +34,7 @@ async def drive(
     """
     if (await receive())["type"] != "websocket.connect":
         return  # the client has left before it was asked in
-    transport = ASGITransport(scope, limits.outbox_bytes)
+    transport = ASGITransport(scope, limits)
     connection = connect(Request(scope), transport)
     try:
         async with anyio.create_task_group() as tasks:
@@ -44,7 +43,7 @@ async def drive(
                 clock = current_clock()
 
                 def await_end() -> None:
-                    reading.deadline = clock() + limits.close_timeout
+                    reading.deadline = clock() + transport.bounds.close_timeout
 
                 connection.over.then(await_end)
                 await _read(receive, connection, transport)
@@ -58,7 +57,10 @@ async def _read(receive: ASGIReceive, connection: Connection, transport: ASGITra
     try:
         while (event := await receive())["type"] == "websocket.receive":
             text = event.get("text")
-            connection.deliver(cast(Data, event["bytes"] if text is None else text))
+            data = cast(Data, event["bytes"] if text is None else text)
+            if size_of(data) > transport.bounds.message_bytes:
+                connection.end(1009, f"message over {transport.bounds.message_bytes} bytes")
+            connection.deliver(data)
             if transport.paused:
                 await transport.readable()
         connection.disconnected(event.get("code") or 1005, event.get("reason") or "")
@@ -75,12 +77,13 @@ class ASGITransport:
 
     longest_pause = LONGEST_PAUSE
 
-    def __init__(self, scope: Scope, most_bytes: int) -> None:
+    def __init__(self, scope: Scope, bounds: Bounds) -> None:
+        self.bounds = bounds
+        """Those of the application, or of the route."""
         extensions = cast("dict[str, object]", scope.get("extensions") or {})
         self._can_respond = "websocket.http.response" in extensions
         self._events: deque[tuple[ASGIEvent, int]] = deque()
         self._bytes = 0
-        self._most_bytes = most_bytes
         self._writer = Waiter()
         self._senders: Waiters | None = None
         """Who waits for the outbox; made for the first of them."""
@@ -88,6 +91,10 @@ class ASGITransport:
         self.paused = False
         """Whether the server is to be asked for no more events."""
         self._reader = Waiter()
+
+    def limit(self, bounds: Bounds) -> None:
+        """Go by the limits of a route."""
+        self.bounds = bounds
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         """Answer the handshake with 101."""
@@ -110,7 +117,7 @@ class ASGITransport:
         """Append a message, and tell whether the outbox is over its bound."""
         kind = "text" if type(data) is str else "bytes"
         self._put({"type": "websocket.send", kind: data}, size_of(data))
-        return self._bytes > self._most_bytes
+        return self._bytes > self.bounds.outbox_bytes
 
     def share(self, message: Shared) -> bool:
         """Append a message that others get too."""
@@ -121,13 +128,13 @@ class ASGITransport:
             self._events.append((event, message.size))
             self._bytes += message.size
             self._writer.wake()
-        return self._bytes > self._most_bytes
+        return self._bytes > self.bounds.outbox_bytes
 
     async def drained(self) -> None:
         """Wait until the outbox is under its bound, or the transport is over."""
         if self._senders is None:
             self._senders = Waiters()
-        while self._bytes > self._most_bytes and not self._over:
+        while self._bytes > self.bounds.outbox_bytes and not self._over:
             await self._senders.wait()
 
     def close(self, code: int, reason: str = "") -> None:

@@ -29,11 +29,15 @@ def is_end(error: BaseException, connection: Connection) -> bool:
     mistake = next((each for each in _leaves(error) if isinstance(each, CLIENTS_DOING)), None)
     if mistake is None:
         return connection.phase is Phase.OVER
-    code, reason = _code_for(mistake), str(mistake)
+    close_on_fault(connection, _code_for(mistake), str(mistake))
+    return True
+
+
+def close_on_fault(connection: Connection, code: int, reason: str) -> None:
+    """Close a connection because of what its client did; what is unread is dropped."""
     told = {"kind": "mistake", "actor": connection.path, "code": code, "reason": reason}
     logger.info("%s is closed with %d: %s", connection.path, code, reason, extra=told)
     connection.close(code, reason)
-    return True
 
 
 def is_crash(error: BaseException) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import cache, partial
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
 
 import anyio
@@ -12,6 +14,7 @@ import msgspec
 from herdwick import protocol
 from herdwick.actors import (
     AlreadyJoined,
+    Bucket,
     HandlerFailed,
     InvalidParams,
     InvalidPosition,
@@ -24,6 +27,7 @@ from herdwick.actors import (
     Params,
     Position,
     Push,
+    Rate,
     Room,
     RoomFull,
     RoomUnavailable,
@@ -36,12 +40,13 @@ from herdwick.routing import InvalidTopic, check_topic
 from herdwick.runtime import Answer, AskTimeout, Crashed, NotHandled, Rejected, Unanswered
 
 from .codec import encode_json, explain
+from .ends import close_on_fault
 from .http import HTTPError
 from .identity import Identity
 from .wires import V1Wire
 
 if TYPE_CHECKING:
-    from .rooms import Rooms
+    from .sessions import Session
     from .websocket import WebSocket
 
 Refresh: TypeAlias = Callable[[str], Awaitable[Identity]]
@@ -56,15 +61,18 @@ RETRY_AFTER: Final = 1.0
 class Live:
     """One such connection: it reads frames, and answers each."""
 
-    def __init__(
-        self, websocket: WebSocket, rooms: Rooms, *, most: int, only: frozenset[str]
-    ) -> None:
+    def __init__(self, websocket: WebSocket, session: Session, *, only: frozenset[str]) -> None:
         self._websocket = websocket
         self._connection = websocket.connection
-        self._rooms = rooms
-        self._most = most
+        self._session = session
+        self._rooms = session.rooms
+        self._limits = session.limits
         self._only = only
         """The patterns that can be joined here; empty: all that are open to the wire."""
+        self._pace: Pace | None = None
+        """How often it joins; made for the first join."""
+        self._paces: dict[str, Pace] = {}
+        """How often it pushes, by topic; a few more than it is a member of at most."""
         self._joins: dict[str, anyio.CancelScope] = {}
         self._full = False
 
@@ -78,12 +86,12 @@ class Live:
 
     async def _take(self, data: str | bytes) -> None:
         if isinstance(data, bytes):
-            self._say(protocol.Error(protocol.INVALID_MESSAGE, "frames travel in text messages"))
+            self._object("frames travel in text messages")
             return
         try:
             frame = protocol.decode_client(data)
         except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-            self._say(protocol.Error(protocol.INVALID_MESSAGE, explain(error)))
+            self._object(explain(error))
             return
         match frame:
             case protocol.Join():
@@ -101,8 +109,15 @@ class Live:
     def _say(self, frame: protocol.ServerFrame) -> None:
         self._full |= self._connection.offer(protocol.encode(frame))
 
+    def _object(self, problem: str) -> None:
+        """Answer what is no frame, unless there was too much of that."""
+        if self._session.forgives(self._connection):
+            self._say(protocol.Error(protocol.INVALID_MESSAGE, problem))
+
     def _refuse(self, ref: int | None, error: Exception) -> None:
-        if ref is not None:
+        if isinstance(error, TooFast) and error.again_and_again:
+            close_on_fault(self._connection, 1008, str(error))
+        elif ref is not None:
             code, retry_after, detail = verdict(error)
             frame = protocol.Refused(ref, code, told(error), retry_after=retry_after)
             if detail is not None:
@@ -113,15 +128,30 @@ class Live:
 
     def _join(self, frame: protocol.Join) -> None:
         try:
+            self._check_joins()
             self._check_reachable(frame.topic)
             since = None if frame.since is None else Position.parse(frame.since)
             wire, identity = V1Wire(frame.ref), self._websocket.identity
-            joining = self._rooms.joining(frame.topic, self._connection, wire, identity, self._most)
-        except (JoinRefused, InvalidTopic, InvalidPosition) as error:
+            most = self._limits.topics
+            joining = self._rooms.joining(frame.topic, self._connection, wire, identity, most)
+        except (TooFast, JoinRefused, InvalidTopic, InvalidPosition) as error:
             self._refuse(frame.ref, error)
             return
         scope = self._joins[frame.topic] = anyio.CancelScope()
         self._websocket.start_soon(self._finish_join, frame, joining, since, scope)
+
+    def _check_joins(self) -> None:
+        rate = self._limits.joins
+        if rate is None:
+            return
+        if self._pace is None:
+            # Who comes back joins all at once that he was a member of.
+            burst = max(ceil(rate.most), self._limits.topics)
+            self._pace = Pace("joins", replace(rate, burst=burst))
+        self._pace.check(self._now())
+
+    def _now(self) -> float:
+        return self._connection.life.surroundings.clock()
 
     def _check_reachable(self, topic: str) -> None:
         check_topic(topic)
@@ -170,9 +200,29 @@ class Live:
             self._refuse(ref, NotJoined(frame.topic))
             return
         try:
+            self._check_pushes(frame.topic)
             self._submit(member, frame)
-        except (NotHandled, JoinRefused, InvalidPush) as error:
+        except (TooFast, NotHandled, JoinRefused, InvalidPush) as error:
             self._refuse(ref, error)
+
+    def _check_pushes(self, topic: str) -> None:
+        rate = self._limits.publishes
+        if rate is None:
+            return
+        pace = self._paces.get(topic)
+        if pace is None:
+            self._forget_paces()
+            pace = self._paces[topic] = Pace("pushes", rate)
+        pace.check(self._now())
+
+    def _forget_paces(self) -> None:
+        """Forget those of topics that were left, once there are many.
+
+        Not at once: or a client would leave and join to push on.
+        """
+        if len(self._paces) > self._limits.topics:
+            members = self._connection.memberships
+            self._paces = {name: pace for name, pace in self._paces.items() if name in members}
 
     def _submit(self, member: Member, frame: protocol.Push) -> None:
         topic = self._rooms.realtime.topic(frame.topic)
@@ -211,6 +261,37 @@ class NotJoined(Exception):
 
     def __init__(self, topic: str) -> None:
         super().__init__(f"join {topic[:80]!a} first, and wait until you are a member")
+
+
+class TooFast(Exception):
+    """More joins or pushes than there may be in this time."""
+
+    def __init__(self, what: str, retry_after: float, again_and_again: bool) -> None:
+        super().__init__(f"too many {what} in too short a time; slow down")
+        self.retry_after = retry_after
+        """Seconds until there may be one more."""
+        self.again_and_again = again_and_again
+        """Whether as many were refused already as may be."""
+
+
+class Pace:
+    """A rate with another one of its size behind it: that of the refusals."""
+
+    __slots__ = ("_let", "_refused", "_what")
+
+    def __init__(self, what: str, rate: Rate) -> None:
+        self._what = what
+        self._let = Bucket(rate)
+        self._refused = Bucket(rate)
+
+    def check(self, now: float) -> None:
+        """Count one.
+
+        Raises:
+            TooFast: It is one too many.
+        """
+        if not self._let.take(now):
+            raise TooFast(self._what, self._let.wait, not self._refused.take(now))
 
 
 class InvalidPush(Exception):
@@ -289,6 +370,8 @@ def verdict(error: Exception) -> tuple[str, float | None, object]:
             return protocol.ALREADY_JOINED, None, None
         case TooManyTopics():
             return protocol.TOO_MANY_TOPICS, None, None
+        case TooFast():
+            return protocol.TOO_FAST, error.retry_after, None
         case NotJoined() | NotAMember():
             return protocol.NOT_JOINED, None, None
         case RoomUnavailable():

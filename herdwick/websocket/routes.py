@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Final, Literal, TypeAlias, TypeVar, Unpack, cast, get_args
 
 import rodi
 
@@ -15,6 +15,7 @@ from herdwick.routing import BadPath, Match, Pattern, Prefix, Table
 from .binding import Binder, Handler, bind, describe
 from .codec import Codec, CodecName
 from .http import HTTPError
+from .limits import Limits, RouteLimits
 from .marks import auth_rule
 from .websocket import WebSocket
 
@@ -31,18 +32,16 @@ WEBSOCKET: Final = "WEBSOCKET"
 class SocketOptions:
     """How the WebSockets of one route behave."""
 
-    codec: Codec = field(default_factory=Codec)
+    limits: Limits
+    """Those of the application itself where the route has none of its own."""
+    codec: Codec
     cancel_on_disconnect: bool = False
     on_invalid: OnInvalid = "raise"
-    topics: int | None = None
-    """Topics that a connection may be a member of; None: as the application's limits say."""
 
     def __post_init__(self) -> None:
         choices = get_args(OnInvalid)
         if self.on_invalid not in choices:
             raise ValueError(f"on_invalid is {self.on_invalid!r}; it must be one of {choices}")
-        if self.topics is not None and self.topics < 1:
-            raise ValueError(f"topics is {self.topics}; it must be 1 or more")
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,11 @@ class Routes:
         endpoints: list[Endpoint],
         services: rodi.Container,
         prefix: Prefix,
+        limits: Limits,
     ) -> None:
         self._endpoints = endpoints
+        self.limits = limits
+        """What one peer may use, where its route does not say otherwise."""
         self._table = table
         self._services = services
         self._prefix = prefix
@@ -93,7 +95,7 @@ class Routes:
     def group(self, prefix: str) -> Routes:
         """Give a group of routes whose paths all begin with `prefix`."""
         inner = self._prefix.group(prefix)
-        return Routes(self._table, self._endpoints, self._services, inner)
+        return Routes(self._table, self._endpoints, self._services, inner, self.limits)
 
     def ws(
         self,
@@ -103,26 +105,28 @@ class Routes:
         codec: CodecName = "json",
         cancel_on_disconnect: bool = False,
         on_invalid: OnInvalid = "raise",
-        topics: int | None = None,
+        **limits: Unpack[RouteLimits],
     ) -> Callable[[F], F]:
         """Serve WebSockets at this path.
 
         `codec` is that of `receive_as` and `send_message`; `cancel_on_disconnect` cancels the
         handler as soon as the client is gone; `on_invalid="reply"` lets `receive_as` answer a
-        message that does not decode with an error, instead of raising; `topics` bounds how many a
-        connection may be a member of, where it is not to be `Limits.topics`.
+        message that does not decode with an error, instead of raising. What else is given is a
+        limit, for this route in the place of the application's: `message_bytes=4096`. Those of
+        `RouteLimits` can be.
 
         Raises:
-            ValueError: There is no such codec, no such way to treat what is invalid, or `topics`
-                is less than 1.
+            ValueError: There is no such codec, no such way to treat what is invalid, or a limit is
+                none.
+            TypeError: A limit is none of a route.
             RoutingError: The path is no pattern, or is taken.
             BindingError: The handler wants an argument that cannot be bound.
         """
         options = SocketOptions(
+            limits=limited(self.limits, limits),
             codec=Codec(codec),
             cancel_on_disconnect=cancel_on_disconnect,
             on_invalid=on_invalid,
-            topics=topics,
         )
         return self._adder(WEBSOCKET, path, options)
 
@@ -174,6 +178,19 @@ class Routes:
             return handler
 
         return add
+
+
+def limited(limits: Limits, own: RouteLimits) -> Limits:
+    """Give the limits of a route: these, but for its own.
+
+    Raises:
+        TypeError: One is none of a route.
+        ValueError: One is none at all.
+    """
+    for name in own.keys() - RouteLimits.__annotations__.keys():
+        known = ", ".join(RouteLimits.__annotations__)
+        raise TypeError(f"{name!r} is no limit of a route, which are: {known}")
+    return replace(limits, **own) if own else limits
 
 
 def check_async(handler: Handler) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from herdwick.actors import Bounds, Connection, Data, Transport
+from herdwick.actors import Bucket, Connection, Data, MeteredConnection, Transport
 from herdwick.routing import Match
 from herdwick.runtime import ActorStopped, Pool, PoolSupervision, System
 
 from .access import log_answer
+from .admission import Admission
+from .codec import Codec
 from .dispatch import Dispatcher
+from .ends import close_on_fault
 from .errors import NotRunning
 from .identity import Identity
 from .limits import Limits
@@ -21,9 +24,6 @@ from .rooms import Rooms
 from .routes import WEBSOCKET, Endpoint, SocketOptions
 from .websocket import WebSocket
 
-if TYPE_CHECKING:
-    from .codec import Codec
-
 logger: Final = logging.getLogger("herdwick")
 
 STOPPED: Final = 1012
@@ -31,9 +31,6 @@ STOPPED: Final = 1012
 
 FAILED: Final = 1011
 """The close code where the application has given up (RFC 6455 section 7.4.1)."""
-
-UNROUTED: Final = SocketOptions()
-"""How the WebSockets of mounted applications behave."""
 
 
 class Sessions:
@@ -45,18 +42,14 @@ class Sessions:
         self.dispatcher = dispatcher
         self.rooms = rooms
         self.debug = debug
-        self.topics = limits.topics
-        """Topics that a connection may be a member of, where its route does not say it."""
+        self.unrouted = SocketOptions(limits=limits, codec=Codec())
+        """How the WebSockets of mounted applications behave."""
         self.pool = Pool("connections")
         """Who supervises them."""
         self.stop_code = STOPPED
         """The close code of an ordered stop."""
-        self._bounds = Bounds(
-            inbox_messages=limits.inbox_messages,
-            inbox_bytes=limits.inbox_bytes,
-            pause_timeout=limits.pause_timeout,
-            send_timeout=limits.send_timeout,
-        )
+        self._limits = limits
+        self._admission = Admission(limits)
         self._system: System | None = None
         self._running: PoolSupervision | None = None
         """Its running side, as it was last: to find it is a fiftieth of a handshake."""
@@ -79,6 +72,7 @@ class Sessions:
     def open(self, system: System) -> None:
         """Take handshakes over from now on."""
         self._system, self._draining = system, False
+        self._admission = Admission(self._limits)
         self.stop_code = STOPPED
 
     def close(self) -> None:
@@ -103,10 +97,17 @@ class Sessions:
         Once it is completely gone, a handshake that nobody has answered is refused too.
         """
         session = Session(self, request)
-        connection = Connection(transport, session, self._bounds)
-        request.websocket = WebSocket(request, connection, session)
+        connection = self._connection(transport, session)
         try:
-            self._supervisor().spawn(connection, copy_context())
+            supervisor, system = self._supervisor()
+            refusal = self._admission.refusal(request, len(supervisor), system.clock())
+            if refusal is not None:
+                logger.info("%s refused with %d: there are too many", request.path, refusal)
+                connection.refuse(refusal)
+                return connection
+            request.websocket = WebSocket(request, connection, session)
+            supervisor.spawn(connection, copy_context())
+            self._admission.enter(request, connection)
         except (NotRunning, ActorStopped) as error:
             if self._start_missing:
                 self._start_missing = False  # once: strangers decide how often they come
@@ -116,8 +117,17 @@ class Sessions:
             request.websocket = None  # cuts the cycle: nothing waits for the collector
         return connection
 
-    def _supervisor(self) -> PoolSupervision:
-        """Give who supervises new connections.
+    def _connection(self, transport: Transport, session: Session) -> Connection:
+        """Make the connection, within the limits of its route."""
+        limits = session.limits
+        if limits is not self._limits:
+            transport.limit(limits)
+        if limits.message_rate is None:
+            return Connection(transport, session, limits)
+        return MeteredConnection(transport, session, limits, limits.message_rate)
+
+    def _supervisor(self) -> tuple[PoolSupervision, System]:
+        """Give who supervises new connections, and for whom.
 
         Raises:
             NotRunning: None are taken.
@@ -128,7 +138,7 @@ class Sessions:
         supervisor = self._running
         if supervisor is None or not supervisor.open:
             supervisor = self._running = self._system.pool(self.pool)
-        return supervisor
+        return supervisor, self._system
 
     def _supervision(self) -> PoolSupervision | None:
         """Give the connections' supervisor; None before it starts, and when it has ended."""
@@ -144,14 +154,16 @@ class Session:
     One object for all of it: each one more is paid for by each connection that is open.
     """
 
-    __slots__ = ("_match", "_options", "_request", "_sessions")
+    __slots__ = ("_faults", "_match", "_options", "_request", "_sessions")
 
     def __init__(self, sessions: Sessions, request: Request) -> None:
         self._sessions = sessions
         self._request = request
         self._match: Match[Endpoint] | None = sessions.dispatcher.resolve(request, WEBSOCKET)
         socket = None if self._match is None else self._match.endpoint.socket
-        self._options = socket or UNROUTED
+        self._options = socket or sessions.unrouted
+        self._faults: Bucket | None = None
+        """What is left of the messages that need not decode; made for the first."""
 
     # ------------------------------------------------------------------ the actor's side
 
@@ -200,9 +212,21 @@ class Session:
         return self._sessions.rooms
 
     @property
-    def topics(self) -> int:
-        """Topics that the connection may be a member of."""
-        return self._options.topics or self._sessions.topics
+    def limits(self) -> Limits:
+        """What the connection may use."""
+        return self._options.limits
+
+    def forgives(self, connection: Connection) -> bool:
+        """Tell whether one more message that does not decode is answered; else close with 1007."""
+        rate = self.limits.invalid_messages
+        if rate is None:
+            return True
+        if self._faults is None:
+            self._faults = Bucket(rate)
+        if self._faults.take(connection.life.surroundings.clock()):
+            return True
+        close_on_fault(connection, 1007, "too many messages that do not decode")
+        return False
 
     async def refresh(self, token: str) -> Identity:
         """Let the client show a new token: from here on its identity is the connection's."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from herdwick.actors import Connection, Phase, check_close_code
+from herdwick.actors import Connection, Phase, check_close_code, retry_after
 from herdwick.runtime import Timer, Timers
 
 from .checks import Checks, Owner
+from .http import HTTPError
 from .identity import Identity
 from .rooms import key_of
 
@@ -21,9 +22,11 @@ NOT_AUTHENTICATED: Final = 4401
 class Users:
     """The users of an application, by the `id` of their identities, and their connections."""
 
-    def __init__(self, timers: Callable[[], Timers]) -> None:
+    def __init__(self, timers: Callable[[], Timers], most: int | None = None) -> None:
         self.timers = timers
         """Gives the timers of the running application."""
+        self._most = most
+        """Connections that one user may have open; None: any number."""
         self._connections: dict[str, set[Connection]] = {}
         self._ids: dict[Connection, str] = {}
         self._identities: dict[Connection, Identity] = {}
@@ -74,9 +77,14 @@ class Users:
     # ------------------------------------------------------------------ the application's side
 
     def enter(self, identity: Identity, connection: Connection) -> None:
-        """Take note of whose connection it is; its identity's claim `exp` ends it."""
+        """Take note of whose connection it is; its identity's claim `exp` ends it.
+
+        Raises:
+            HTTPError: 429: this user has as many open as may be, and this is one more.
+        """
         if connection.phase is Phase.OVER:
             return
+        self._check_room(key_of(identity), connection)
         if connection not in self._identities:
             connection.life.slot.gone.then(partial(self._gone, connection))
             self._add(key_of(identity), connection)
@@ -105,6 +113,14 @@ class Users:
                 connection.end(NOT_AUTHENTICATED, "the session is over")
                 ended += 1
         return ended
+
+    def _check_room(self, user_id: str | None, connection: Connection) -> None:
+        if self._most is None or user_id is None:
+            return
+        others = self._connections.get(user_id, ())
+        if len(others) >= self._most and connection not in others:
+            detail = f"this user has {self._most} connections open already"
+            raise HTTPError(429, detail, {"retry-after": retry_after()})
 
     def user_of(self, connection: Connection) -> str | None:
         """Tell whose connection it is."""

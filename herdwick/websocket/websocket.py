@@ -290,7 +290,8 @@ class WebSocket:
         """Receive the next message, decoded to one of these types by the route's codec.
 
         Among several structs the field `type` decides. On a route with `on_invalid="reply"`, a
-        message that does not decode is answered with an error, and the next one is awaited.
+        message that does not decode is answered with an error, and the next one is awaited; where
+        there are too many of these (`Limits.invalid_messages`) it is closed with 1007.
 
         Raises:
             InvalidMessage: It does not decode; the text names the path to the culprit.
@@ -303,6 +304,8 @@ class WebSocket:
             except InvalidMessage as error:
                 if not self._session.answers_invalid:
                     raise
+                if not self._session.forgives(self.connection):
+                    raise self._disconnected() from None
                 await self._send(self._session.codec.encode(_error_reply(error)))
 
     async def wait_closed(self) -> None:
@@ -451,7 +454,7 @@ class WebSocket:
             self.connection,
             PlainWire(self._session.codec),
             self.identity,
-            self._session.topics,
+            self._session.limits.topics,
         )
         known = dict(self.query) if params is None else params
         return Stay(joining, Params(known), options.get("since"))
@@ -472,7 +475,7 @@ class WebSocket:
                 await self.reject(400, body=f"offer the subprotocol {SUBPROTOCOL}")
                 return
             await self.accept(subprotocol=SUBPROTOCOL)
-        await Live(self, self._session.rooms, most=self._session.topics, only=patterns).run()
+        await Live(self, self._session, only=patterns).run()
 
     async def refresh(self, token: str) -> Identity:
         """Let the client show a new token on the open connection, before the old one expires.

@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from herdwick import Limits
 from herdwick.actors import Bounds, Connection, Data, RawHeaders, Shared
 from herdwick.runtime import Once, Pool, Slot, Supervisor, System
 from tests.runtime.samples import Events
 
 Handler = Callable[[Connection], Awaitable[None]]
 
-BOUNDS = Bounds(inbox_messages=4, inbox_bytes=100, pause_timeout=3600, send_timeout=3600)
+BOUNDS = Limits(inbox_messages=4, inbox_bytes=100, pause_timeout=3600, send_timeout=3600)
 
 
 class FakeTransport:
@@ -22,6 +23,9 @@ class FakeTransport:
         self.outbox: list[Data] = []
         self.most = most
         self._room = Once()
+
+    def limit(self, bounds: Bounds) -> None:
+        self.journal.append("limit")
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         self.journal.append("accept")

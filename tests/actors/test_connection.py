@@ -323,7 +323,7 @@ async def test_what_arrives_in_spite_of_the_pause_is_kept() -> None:
 
 
 async def test_a_pause_that_takes_too_long_closes_with_1008() -> None:
-    async with connected(hang, bounds=bounded(pause_timeout=0)) as line:
+    async with connected(hang, bounds=bounded(pause_timeout=1e-9)) as line:
         await settle()
         for message in "abcd":
             line.connection.deliver(message)
@@ -402,7 +402,7 @@ async def test_a_peer_that_takes_nothing_is_closed_with_1013() -> None:
         results.append(await connection.send("one too many"))
         results.append(await connection.send("never sent"))
 
-    async with connected(send, outbox=0, bounds=bounded(send_timeout=0)) as line:
+    async with connected(send, outbox=0, bounds=bounded(send_timeout=1e-9)) as line:
         await line.over()
 
         assert results == [False, False]

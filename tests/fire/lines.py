@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from herdwick.actors import Data, RawHeaders, Shared, size_of
+from herdwick.actors import Bounds, Data, RawHeaders, Shared, size_of
 from herdwick.runtime import Once, Waiters
 
 
@@ -32,6 +32,9 @@ class Line:
         self._room = Waiters()
 
     # ------------------------------------------------------------------ the server's side
+
+    def limit(self, bounds: Bounds) -> None:
+        self._most = bounds.outbox_bytes
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:
         self.answered.happen()

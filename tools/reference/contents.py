@@ -63,7 +63,10 @@ PAGES = (
         "Applications",
         "What a project is made of, and what serves it.",
         (
-            Group("The application", ("Application", "Routes", "Limits", "NotRunning")),
+            Group(
+                "The application",
+                ("Application", "Routes", "Limits", "Rate", "RouteLimits", "NotRunning"),
+            ),
             Group(
                 "Middlewares and ASGI",
                 (
@@ -409,14 +412,31 @@ PAGES = (
         "Connections",
         "The actor behind a WebSocket, for those who carry one another way.",
         (
-            Group("The connection", ("Connection", "Behaviour", "Bounds", "Phase", "Ending")),
+            Group(
+                "The connection",
+                (
+                    "Connection",
+                    "MeteredConnection",
+                    "Behaviour",
+                    "Bounds",
+                    "Bucket",
+                    "Phase",
+                    "Ending",
+                ),
+            ),
             Group(
                 "The transport",
                 ("Transport", "Receiver", "Data", "Shared", "RawHeaders", "size_of"),
             ),
             Group(
                 "Close frames",
-                ("check_close_code", "is_legal_close_code", "check_text", "clip_reason"),
+                (
+                    "check_close_code",
+                    "is_legal_close_code",
+                    "check_text",
+                    "clip_reason",
+                    "retry_after",
+                ),
             ),
         ),
     ),
@@ -508,6 +528,7 @@ PAGES = (
                     "INVALID_POSITION",
                     "INVALID_MESSAGE",
                     "TOO_MANY_TOPICS",
+                    "TOO_FAST",
                     "ALREADY_JOINED",
                     "NOT_JOINED",
                     "FORBIDDEN",

@@ -1,0 +1,86 @@
+"""Whether one more WebSocket is taken: by how many there are, how fast they come, from where."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from herdwick.actors import Bucket
+
+from .limits import MOST_CONNECTIONS
+
+if TYPE_CHECKING:
+    from herdwick.actors import Connection
+
+    from .limits import Limits
+    from .request import Request
+
+if sys.platform != "win32":
+    import resource
+
+
+class Admission:
+    """Decides before there is an actor; it keeps nothing of what it refuses."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = most_connections() if limits.connections is None else limits.connections
+        self._pace = None if limits.handshakes is None else Bucket(limits.handshakes)
+        self._most_per_address = limits.connections_per_address
+        self._addresses: dict[str, int] = {}
+        """How many there are from each, where there are any; empty where nobody counts them."""
+
+    def __len__(self) -> int:
+        return len(self._addresses)
+
+    def refusal(self, request: Request, carried: int, now: float) -> int | None:
+        """Give the status that refuses one more, where so many are carried; None lets it in."""
+        if carried >= self._most:
+            return 503
+        if self._most_per_address is not None:
+            address = network_of(request.client_ip)
+            if address is not None and self._addresses.get(address, 0) >= self._most_per_address:
+                return 429
+        if self._pace is not None and not self._pace.take(now):
+            return 503
+        return None
+
+    def enter(self, request: Request, connection: Connection) -> None:
+        """Count a connection, until it has ended."""
+        address = None if self._most_per_address is None else network_of(request.client_ip)
+        if address is not None:
+            self._addresses[address] = self._addresses.get(address, 0) + 1
+            connection.over.then(partial(self._leave, address))
+
+    def _leave(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+
+def most_connections() -> int:
+    """Give how many WebSockets the descriptors of this process are enough for."""
+    if sys.platform == "win32":
+        return MOST_CONNECTIONS
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(1, min(MOST_CONNECTIONS, descriptors * 4 // 5))
+
+
+def network_of(address: str) -> str | None:
+    """Give what one client has of addresses: one of IPv4, but 64 bits of IPv6.
+
+    None for what is no address, as of a client that came over a UNIX socket: there is nothing that
+    tells it from others.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return parsed.packed[:8].hex()
