@@ -105,7 +105,11 @@ class Listener:
 
     def _take(self, connection: socket.socket, client: Address | None) -> None:
         service = self._service
-        ours = address_of(connection.getsockname())
+        try:
+            ours = address_of(connection.getsockname())
+        except OSError:  # the peer has left already
+            connection.close()
+            return
         if ours != self._address:
             self._address = ours
         peers = Peers(client, self._address, service.ssl is not None)

@@ -41,6 +41,33 @@ class PortInUse(OSError):
         """The port that is taken."""
 
 
+class ListeningSocket(socket.socket):
+    """A socket that says once that descriptors have run out, and then that nobody waits.
+
+    asyncio goes on accepting in the same turn, up to the length of the backlog, and logs each
+    failure with a traceback: a thousand of them before it rests.
+    """
+
+    def __init__(self, family: int, type: int = socket.SOCK_STREAM) -> None:
+        super().__init__(family, type)
+        self._exhausted = False
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Accept a connection.
+
+        Raises:
+            OSError: None waits, it has left, or there is no descriptor for it.
+        """
+        if self._exhausted:
+            self._exhausted = False
+            raise BlockingIOError(errno.EAGAIN, "descriptors have just run out")
+        try:
+            return super().accept()
+        except OSError as error:
+            self._exhausted = error.errno in _EXHAUSTED
+            raise
+
+
 async def bind(host: str, port: int) -> list[socket.socket]:
     """Listen on every address of a host; port 0 picks one free port for all of them.
 
@@ -64,7 +91,7 @@ async def bind(host: str, port: int) -> list[socket.socket]:
 
 
 def _listen(family: int, address: tuple[object, ...]) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = ListeningSocket(family)
     try:
         if sys.platform == "win32":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

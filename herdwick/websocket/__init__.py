@@ -10,7 +10,7 @@ General layout, from the bottom:
     origin                       which pages may open a WebSocket
     files, health, mount         what else answers: files, how it is, other ASGI applications
     middleware, routes           what stands around handlers, and which path leads to which
-    wires, rooms, live           topics: what is declared, how members hear, herdwick.v1
+    wires, rooms, paces, live    topics: what is declared, how members hear, herdwick.v1
     checks, users                who has which connections open
     first_message                a token that comes after the handshake
     admission, sessions          whether one more is taken, and how its actor begins

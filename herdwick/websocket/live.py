@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import cache, partial
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
 
 import anyio
@@ -14,7 +12,6 @@ import msgspec
 from herdwick import protocol
 from herdwick.actors import (
     AlreadyJoined,
-    Bucket,
     HandlerFailed,
     InvalidParams,
     InvalidPosition,
@@ -27,7 +24,6 @@ from herdwick.actors import (
     Params,
     Position,
     Push,
-    Rate,
     Room,
     RoomFull,
     RoomUnavailable,
@@ -43,6 +39,7 @@ from .codec import encode_json, explain
 from .ends import close_on_fault
 from .http import HTTPError
 from .identity import Identity
+from .paces import Paces, TooFast
 from .wires import V1Wire
 
 if TYPE_CHECKING:
@@ -66,13 +63,9 @@ class Live:
         self._connection = websocket.connection
         self._session = session
         self._rooms = session.rooms
-        self._limits = session.limits
         self._only = only
         """The patterns that can be joined here; empty: all that are open to the wire."""
-        self._pace: Pace | None = None
-        """How often it joins; made for the first join."""
-        self._paces: dict[str, Pace] = {}
-        """How often it pushes, by topic; a few more than it is a member of at most."""
+        self._paces = Paces(session.limits)
         self._joins: dict[str, anyio.CancelScope] = {}
         self._full = False
 
@@ -128,27 +121,17 @@ class Live:
 
     def _join(self, frame: protocol.Join) -> None:
         try:
-            self._check_joins()
+            self._paces.check_join(self._now())
             self._check_reachable(frame.topic)
             since = None if frame.since is None else Position.parse(frame.since)
             wire, identity = V1Wire(frame.ref), self._websocket.identity
-            most = self._limits.topics
+            most = self._session.limits.topics
             joining = self._rooms.joining(frame.topic, self._connection, wire, identity, most)
         except (TooFast, JoinRefused, InvalidTopic, InvalidPosition) as error:
             self._refuse(frame.ref, error)
             return
         scope = self._joins[frame.topic] = anyio.CancelScope()
         self._websocket.start_soon(self._finish_join, frame, joining, since, scope)
-
-    def _check_joins(self) -> None:
-        rate = self._limits.joins
-        if rate is None:
-            return
-        if self._pace is None:
-            # Who comes back joins all at once that he was a member of.
-            burst = max(ceil(rate.most), self._limits.topics)
-            self._pace = Pace("joins", replace(rate, burst=burst))
-        self._pace.check(self._now())
 
     def _now(self) -> float:
         return self._connection.life.surroundings.clock()
@@ -200,29 +183,10 @@ class Live:
             self._refuse(ref, NotJoined(frame.topic))
             return
         try:
-            self._check_pushes(frame.topic)
+            self._paces.check_push(frame.topic, self._connection.memberships, self._now())
             self._submit(member, frame)
         except (TooFast, NotHandled, JoinRefused, InvalidPush) as error:
             self._refuse(ref, error)
-
-    def _check_pushes(self, topic: str) -> None:
-        rate = self._limits.publishes
-        if rate is None:
-            return
-        pace = self._paces.get(topic)
-        if pace is None:
-            self._forget_paces()
-            pace = self._paces[topic] = Pace("pushes", rate)
-        pace.check(self._now())
-
-    def _forget_paces(self) -> None:
-        """Forget those of topics that were left, once there are many.
-
-        Not at once: or a client would leave and join to push on.
-        """
-        if len(self._paces) > self._limits.topics:
-            members = self._connection.memberships
-            self._paces = {name: pace for name, pace in self._paces.items() if name in members}
 
     def _submit(self, member: Member, frame: protocol.Push) -> None:
         topic = self._rooms.realtime.topic(frame.topic)
@@ -261,37 +225,6 @@ class NotJoined(Exception):
 
     def __init__(self, topic: str) -> None:
         super().__init__(f"join {topic[:80]!a} first, and wait until you are a member")
-
-
-class TooFast(Exception):
-    """More joins or pushes than there may be in this time."""
-
-    def __init__(self, what: str, retry_after: float, again_and_again: bool) -> None:
-        super().__init__(f"too many {what} in too short a time; slow down")
-        self.retry_after = retry_after
-        """Seconds until there may be one more."""
-        self.again_and_again = again_and_again
-        """Whether as many were refused already as may be."""
-
-
-class Pace:
-    """A rate with another one of its size behind it: that of the refusals."""
-
-    __slots__ = ("_let", "_refused", "_what")
-
-    def __init__(self, what: str, rate: Rate) -> None:
-        self._what = what
-        self._let = Bucket(rate)
-        self._refused = Bucket(rate)
-
-    def check(self, now: float) -> None:
-        """Count one.
-
-        Raises:
-            TooFast: It is one too many.
-        """
-        if not self._let.take(now):
-            raise TooFast(self._what, self._let.wait, not self._refused.take(now))
 
 
 class InvalidPush(Exception):

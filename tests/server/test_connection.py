@@ -528,6 +528,19 @@ def test_the_outbox_tells_when_it_is_over_its_bound() -> None:
     assert not connection.outbox.over
 
 
+def test_the_limits_of_a_route_hold_in_the_place_of_the_others() -> None:
+    connection = WebSocketConnection(Limits(outbox_bytes=10, ping_interval=20.0, close_timeout=5.0))
+    connection.limit(Limits(outbox_bytes=100, ping_interval=7.0, close_timeout=3.0))
+    connection.accept(b"101", 0.0)
+    connection.outbox.take()
+    connection.outbox.written()
+
+    assert not connection.offer(b"123456789")
+    assert connection.deadline == 7.0
+    connection.close(1000, "", 1.0)
+    assert connection.deadline == 4.0
+
+
 def test_control_frames_pass_an_outbox_over_its_bound() -> None:
     connection, peer = opened(Limits(outbox_bytes=10))
     connection.offer(bytes(100))

@@ -17,6 +17,7 @@ import trio
 import uvicorn
 
 from herdwick import Application, serve
+from herdwick.server.sockets import bind
 from herdwick.server.uvicorn import serve_by_uvicorn
 from herdwick.websocket import ASGIApp, ASGIReceive, ASGISend, Scope
 
@@ -84,9 +85,8 @@ async def _run_uvicorn(server: uvicorn.Server, listening: socket.socket) -> None
 @asynccontextmanager
 async def run_server(app: Application) -> AsyncGenerator[str]:
     """Serve as `herdwick run` does on asyncio: by uvicorn, with an end of ours."""
-    with _listening() as listening:
-        async with serve_by_uvicorn(app, [listening]) as url:
-            yield url
+    async with serve_by_uvicorn(app, await bind("127.0.0.1", 0)) as url:
+        yield url
 
 
 @asynccontextmanager
