@@ -31,7 +31,7 @@ import anyio
 import anyio.lowlevel
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from herdwick import Application, WebSocket, serve
+from herdwick import Application, Limits, WebSocket, serve
 from herdwick.actors import (
     Bounds,
     Connection,
@@ -149,7 +149,7 @@ class Site:
     """The application, and its one room."""
 
     def __init__(self) -> None:
-        self.app = Application()
+        self.app = Application(limits=Limits(connections=1_000_000))
         self.app.room("arena:{name}")(Arena)
 
         @self.app.ws("/")

@@ -34,16 +34,16 @@ class Admission:
     def __len__(self) -> int:
         return len(self._addresses)
 
-    def refusal(self, request: Request, carried: int, now: float) -> int | None:
-        """Give the status that refuses one more, where so many are carried; None lets it in."""
+    def refusal(self, request: Request, carried: int, now: float) -> tuple[int, str] | None:
+        """Give status and reason of a refusal, where so many are carried; None lets it in."""
         if carried >= self._most:
-            return 503
+            return 503, f"there are {carried} connections (Limits.connections)"
         if self._most_per_address is not None:
             address = network_of(request.client_ip)
             if address is not None and self._addresses.get(address, 0) >= self._most_per_address:
-                return 429
+                return 429, f"{address} has {self._most_per_address} (connections_per_address)"
         if self._pace is not None and not self._pace.take(now):
-            return 503
+            return 503, "they come too fast (Limits.handshakes)"
         return None
 
     def enter(self, request: Request, connection: Connection) -> None:

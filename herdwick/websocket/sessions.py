@@ -102,8 +102,8 @@ class Sessions:
             supervisor, system = self._supervisor()
             refusal = self._admission.refusal(request, len(supervisor), system.clock())
             if refusal is not None:
-                logger.info("%s refused with %d: there are too many", request.path, refusal)
-                connection.refuse(refusal)
+                logger.info("handshake for %s refused with %d: %s", request.path, *refusal)
+                connection.refuse(refusal[0])
                 return connection
             request.websocket = WebSocket(request, connection, session)
             supervisor.spawn(connection, copy_context())

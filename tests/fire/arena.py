@@ -194,7 +194,8 @@ class Stage:
 
     def __init__(self, outbox: int = OUTBOX, history: History = HISTORY) -> None:
         self.ledger = ledger = Ledger()
-        self.app = app = Application(limits=Limits(outbox_bytes=outbox, inbox_messages=2000))
+        limits = Limits(outbox_bytes=outbox, inbox_messages=2000, connections=10_000)
+        self.app = app = Application(limits=limits)
         self.outbox = outbox
         self.books: dict[str, Book] = {}
         self.scopes: dict[anyio.CancelScope, None] = {}

@@ -80,7 +80,7 @@ class Site:
     """An application with such rooms, and members that are connected in memory."""
 
     def __init__(self, slow: Slow | None = None, history: History | None = None) -> None:
-        self.app = app = Application(limits=Limits(outbox_bytes=OUTBOX))
+        self.app = app = Application(limits=Limits(outbox_bytes=OUTBOX, connections=100_000))
         app.room("hut:{name}", slow=slow or Disconnect(), history=history)(Hut)
         self.answers: dict[int, object] = {}
         self.tasks: anyio.abc.TaskGroup

@@ -94,6 +94,11 @@ async def guard(member: Member) -> None: ...
 app.topic("secrets", authorize=guard)  # wrong: it gets params too
 
 
+app.ws("/live", topics="10")  # wrong: a number of topics
+app.ws("/live", message_rate=100)  # wrong: a rate is a Rate
+app.ws("/live", connections=10)  # wrong: a limit of the whole application
+
+
 @app.ws("/game/{game_id}")
 async def game(websocket: WebSocket, game_id: str) -> None:
     async with websocket.join(Game, 42):  # wrong: an argument of the room

@@ -22,6 +22,7 @@ from herdwick import (
     Position,
     PresenceDiff,
     PresenceOptions,
+    Rate,
     Ref,
     Rejected,
     Reply,
@@ -191,7 +192,7 @@ async def prices(websocket: WebSocket) -> None:
         await topic.broadcast("hello", exclude=websocket)
 
 
-@app.ws("/live", topics=10)
+@app.ws("/live", topics=10, message_rate=Rate(100, burst=200), ping_interval=None)
 async def live(websocket: WebSocket) -> None:
     await websocket.serve_rooms("chat:{room}", Document)
 

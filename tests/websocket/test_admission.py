@@ -169,6 +169,7 @@ async def test_one_more_from_an_address_is_put_off_with_429_and_others_are_taken
     app = taking(Limits(connections_per_address=2))
 
     async with TestClient(app) as client:
+        assert addresses(app) == 0
         async with (
             client.websocket_connect("/"),
             client.websocket_connect("/"),
@@ -239,6 +240,11 @@ async def test_users_without_an_id_are_not_counted() -> None:
 # ------------------------------------------------------------------ back to nothing
 
 
+def addresses(app: Application) -> int:
+    """Tell how many addresses are kept in mind."""
+    return len(app._sessions._admission)  # pyright: ignore[reportPrivateUsage]
+
+
 Serve: TypeAlias = Callable[[WebSocket], Awaitable[None]]
 
 
@@ -293,6 +299,7 @@ async def test_however_a_connection_ends_its_place_is_free_again(handler: Serve)
                 if handler is fails_on_the_client:
                     await socket.send_text("no bytes")
             await until(lambda: app.connections == 0 and len(app.users) == 0)
+            assert addresses(app) == 0
 
 
 async def test_a_run_begins_with_no_connection_counted() -> None:

@@ -1,8 +1,8 @@
 """Herdwick: on asyncio and on trio, on the servers of `herdwick run` and as plain ASGI."""
 
-from herdwick import Application, WebSocket
+from herdwick import Application, Limits, WebSocket
 
-app = Application()
+app = Application(limits=Limits(connections=1_000_000))
 
 
 @app.ws("/echo")

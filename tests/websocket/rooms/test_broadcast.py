@@ -10,6 +10,7 @@ from herdwick import (
     Application,
     Child,
     History,
+    Limits,
     Member,
     Message,
     NotRunning,
@@ -45,7 +46,7 @@ async def test_all_members_hear_it_and_nobody_else() -> None:
 
 
 async def test_it_returns_when_it_was_offered_to_all_of_them() -> None:
-    app = Application()
+    app = Application(limits=Limits(connections=300))
     topics(app)
 
     async with TestClient(app) as client, AsyncExitStack() as stack:

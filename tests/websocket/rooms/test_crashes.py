@@ -8,6 +8,7 @@ import pytest
 from herdwick import (
     Application,
     JoinRefused,
+    Limits,
     Member,
     Message,
     Params,
@@ -84,7 +85,7 @@ async def test_no_crash_drops_a_member_or_loses_or_doubles_what_is_published(par
 
 
 async def test_a_crash_in_the_middle_of_a_fan_out_offers_nothing_twice() -> None:
-    app = Application()
+    app = Application(limits=Limits(connections=520))
     topics(app)
     count = 520  # the pump lets others run after each 256: twice, so that one of them is seen
 
