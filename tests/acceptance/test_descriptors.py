@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
@@ -33,7 +33,7 @@ COMERS = 20
 
 
 @contextmanager
-def no_descriptor_left() -> Iterator[None]:
+def no_descriptor_left() -> Generator[None]:
     """Let this process open nothing."""
     if sys.platform != "win32":
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -47,7 +47,7 @@ def no_descriptor_left() -> Iterator[None]:
 
 
 @contextmanager
-def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], int]]:
+def told(caplog: pytest.LogCaptureFixture) -> Generator[Callable[[], int]]:
     """Count how often it is told: by our log, or to the handler of asyncio's loop."""
     contexts: list[object] = []
     loop = None if in_trio_run() else asyncio.get_running_loop()
