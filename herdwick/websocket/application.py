@@ -47,7 +47,7 @@ from .access import log_answer
 from .asgi import drive
 from .asgi_types import ASGIApp, ASGIEvent, ASGIReceive, ASGISend, Scope
 from .binding import Handler, describe
-from .checks import Checks, Hook
+from .checks import Hook
 from .dispatch import Dispatcher, ExceptionHandler
 from .errors import NotRunning
 from .files import StaticFiles
@@ -170,10 +170,7 @@ class Application(Routes):
         check_async(hook)
         if self._system is not None:
             raise RuntimeError("the application runs already; give it the hook before")
-        if self.users.checks is not None:
-            raise RuntimeError("the application has a hook that revalidates; put both into one")
-        interval, timers = self.limits.revalidate_interval, self.users.timers
-        self.users.checks = Checks(hook, interval, timers, self.users.judge)
+        self.users.check_by(hook, self.limits.revalidate_interval)
         return hook
 
     def lifespan(self, function: L) -> L:
@@ -359,8 +356,8 @@ class Application(Routes):
         self._dispatcher.guard.check(self.handlers)
         check_first_messages(self._endpoints)
         realtime = self._rooms.open()
-        checks = () if self.users.checks is None else (self.users.checks.child,)
-        branches = (self._actors, realtime.branch, realtime.announcer, *checks, self._sessions.pool)
+        beside: list[Supervisable] = [realtime.branch, realtime.announcer, *self.users.actors]
+        branches = (self._actors, *beside, self._sessions.pool)
         system = self._new_system(Supervisor("root", *branches))
         realtime.serve(system)
         async with AsyncExitStack() as stack:

@@ -77,10 +77,9 @@ class Checks:
         timer = self._planned.pop(owner, None)
         if timer is not None:
             timer.cancel()
-            self._due.pop(owner, None)
 
     def take_due(self) -> list[Owner]:
-        """Give those who are due; each has to be checked now."""
+        """Give those who are due, some of whom may have left; each has to be checked now."""
         due, self._due = self._due, {}
         return list(due)
 

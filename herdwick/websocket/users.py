@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 from herdwick.actors import Connection, Phase, check_close_code, retry_after
-from herdwick.runtime import Timer, Timers
+from herdwick.runtime import Child, Timer, Timers
 
-from .checks import Checks, Owner
+from .checks import Checks, Hook, Owner
 from .http import HTTPError
 from .identity import Identity
 from .rooms import key_of
@@ -23,15 +23,14 @@ class Users:
     """The users of an application, by the `id` of their identities, and their connections."""
 
     def __init__(self, timers: Callable[[], Timers], most: int | None = None) -> None:
-        self.timers = timers
-        """Gives the timers of the running application."""
+        self._timers = timers
         self._most = most
         """Connections that one user may have open; None: any number."""
         self._connections: dict[str, set[Connection]] = {}
         self._ids: dict[Connection, str] = {}
         self._identities: dict[Connection, Identity] = {}
         self._expiries: dict[Connection, Timer] = {}
-        self.checks: Checks | None = None
+        self._checks: Checks | None = None
         """What asks whether their sessions hold; None without a hook."""
 
     def __len__(self) -> int:
@@ -70,9 +69,9 @@ class Users:
         Raises:
             RuntimeError: The application has no such hook.
         """
-        if self.checks is None:
+        if self._checks is None:
             raise RuntimeError("there is nobody to ask; give a hook with `@app.revalidate`")
-        return await self.judge(user_id)
+        return await self._judge(user_id)
 
     # ------------------------------------------------------------------ the application's side
 
@@ -94,9 +93,28 @@ class Users:
         self._identities[connection] = identity
         self._expect_expiry(identity, connection)
 
-    async def judge(self, owner: Owner) -> int:
+    def check_by(self, hook: Hook, interval: float | None) -> None:
+        """Ask a hook about each of them within each `interval`; None: only when `revalidate` does.
+
+        Raises:
+            RuntimeError: There is one already.
+        """
+        if self._checks is not None:
+            raise RuntimeError("the application has a hook that revalidates; put both into one")
+        self._checks = Checks(hook, interval, self._timers, self._judge)
+
+    @property
+    def actors(self) -> Sequence[Child[Any]]:
+        """What has to run beside their connections."""
+        return () if self._checks is None else (self._checks.child,)
+
+    def user_of(self, connection: Connection) -> str | None:
+        """Tell whose connection it is."""
+        return self._ids.get(connection)
+
+    async def _judge(self, owner: Owner) -> int:
         """End the connections of somebody whose sessions hold no more; return how many."""
-        assert self.checks is not None
+        assert self._checks is not None
         whose = self._connections.get(owner, ()) if isinstance(owner, str) else [owner]
         asked: list[tuple[Identity, bool]] = []
         ended = 0
@@ -106,7 +124,7 @@ class Users:
                 continue  # gone meanwhile
             holds = next((each for who, each in asked if who.claims == identity.claims), None)
             if holds is None:
-                holds = await self.checks.holds(identity)
+                holds = await self._checks.holds(identity)
                 asked.append((identity, holds))
             # Who has shown a new token meanwhile was judged by that one.
             if not holds and self._identities.get(connection) is identity:
@@ -122,16 +140,12 @@ class Users:
             detail = f"this user has {self._most} connections open already"
             raise HTTPError(429, detail, {"retry-after": retry_after()})
 
-    def user_of(self, connection: Connection) -> str | None:
-        """Tell whose connection it is."""
-        return self._ids.get(connection)
-
     def _expect_expiry(self, identity: Identity, connection: Connection) -> None:
         self._forget_expiry(connection)
         expires = expiry_of(identity)
         if expires is not None:
             end = partial(connection.end, NOT_AUTHENTICATED, "the token has expired")
-            self._expiries[connection] = self.timers().call_later(expires - time.time(), end)
+            self._expiries[connection] = self._timers().call_later(expires - time.time(), end)
 
     def _forget_expiry(self, connection: Connection) -> None:
         expiry = self._expiries.pop(connection, None)
@@ -147,8 +161,8 @@ class Users:
         if user_id is not None:
             self._ids[connection] = user_id
             self._connections.setdefault(user_id, set()).add(connection)
-        if self.checks is not None:
-            self.checks.begin(user_id or connection)
+        if self._checks is not None:
+            self._checks.begin(user_id or connection)
 
     def _remove(self, connection: Connection) -> None:
         user_id = self._ids.pop(connection, None)
@@ -158,8 +172,8 @@ class Users:
             if others:
                 return
             del self._connections[user_id]
-        if self.checks is not None:
-            self.checks.end(user_id or connection)
+        if self._checks is not None:
+            self._checks.end(user_id or connection)
 
 
 def expiry_of(identity: Identity) -> float | None:

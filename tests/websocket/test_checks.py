@@ -419,6 +419,24 @@ async def test_a_crash_of_who_asks_loses_nobody() -> None:
         assert ada.close_code == 4401
 
 
+async def test_who_falls_due_while_nobody_asks_is_asked_about_later() -> None:
+    sessions = Sessions()
+    sessions.over.add("ada")
+    app = checked(sessions)
+    async with (
+        TestClient(app) as client,
+        client.websocket_connect("/", **known_as("ada/phone")) as ada,
+    ):
+        asker = at(app, "root/sessions")
+        await app.system.terminate_child(asker)
+        await anyio.sleep(INTERVAL)
+        assert sessions.asked == []
+
+        await app.system.restart_child(asker)
+        await settle()
+        assert ada.close_code == 4401
+
+
 async def test_a_hook_is_one_async_function_given_before_the_start() -> None:
     app = Application()
     with pytest.raises(TypeError, match="async def"):

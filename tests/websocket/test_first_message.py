@@ -254,6 +254,19 @@ async def test_too_many_failures_close_with_4429() -> None:
         assert await ending(socket) == (4429, "slow down")
 
 
+@pytest.mark.parametrize("status", [403, 429])
+async def test_an_authentication_that_refuses_the_handshake_itself_lets_nobody_in(
+    status: int,
+) -> None:
+    class Strict(AuthenticationHandler):
+        def authenticate(self, context: Request) -> guardpost.Identity | None:
+            raise HTTPError(status)
+
+    async with TestClient(greeter(by=Strict())) as client, client.websocket_connect("/") as socket:
+        assert socket.rejection is not None
+        assert socket.rejection.status == status
+
+
 # ------------------------------------------------------------------ while nobody is known
 
 
@@ -298,6 +311,26 @@ async def test_a_stranger_may_have_one_message_waiting_and_a_known_client_as_man
             await socket.send_text(str(number))
 
         assert [await socket.receive() for _ in range(3)] == ["one", "0", "1"]
+
+
+async def test_who_is_known_may_send_as_much_as_any_other_though_its_handler_does_not_read() -> (
+    None
+):
+    app = greeter()
+    door = Door()
+
+    @app.ws("/deaf")
+    @auth(first_message=True)
+    async def deaf(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await door.passed()
+
+    async with TestClient(app) as client, client.websocket_connect("/deaf") as socket:
+        await socket.send_text("ada")
+        await settle()
+        for number in range(20):
+            await socket.send_text(str(number), timeout=1)
+        door.open()
 
 
 @pytest.mark.parametrize("judged", [False, True], ids=["before-the-token", "while-it-is-judged"])
