@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager, contextmanager
 from threading import Event, Thread
 
 import anyio
+import guardpost
 import pytest
 from anyio.abc import TaskStatus
+from guardpost import AuthenticationHandler
 
 from examples.demo.fell import Crash, Rename, Said, Say
-from herdwick import serve
+from herdwick import Application, Identity, Request, WebSocket, auth, everyone, serve
 from herdwick.client import Client, Gap, Message, Refused, Rejoined, Room, StayedAway
 from tests.client.fells import app
 from tests.client.javascript.acts import Act
@@ -145,6 +147,53 @@ async def test_who_is_logged_out_stays_away() -> None:
                 async for _ in ada:
                     pass
         assert away.value.code == 4401
+
+
+class ByName(AuthenticationHandler):
+    """Takes a name as the token."""
+
+    def authenticate(self, context: Request) -> guardpost.Identity | None:
+        name = context.headers.get("authorization", "").removeprefix("Bearer ")
+        return guardpost.Identity({"sub": name}, "token") if name else None
+
+
+async def test_a_token_shown_first_lets_in_and_one_that_is_over_is_not_shown_again() -> None:
+    over: set[str] = set()
+    shown: list[str] = []
+    guarded = Application()
+    guarded.use_authentication().add(ByName())
+    guarded.topic("news", authorize=everyone)
+
+    @guarded.revalidate
+    async def holds(identity: Identity) -> bool:
+        return identity.id not in over
+
+    @guarded.ws("/live")
+    @auth(first_message=True)
+    async def live(websocket: WebSocket, identity: Identity) -> None:
+        shown.append(identity.id)
+        await websocket.serve_rooms()
+
+    names = iter(["ada", "ada-again", "ada-again"])
+
+    async def token() -> str:
+        return next(names)
+
+    async with serve(guarded) as url:
+        client = Client(f"{url.replace('http', 'ws')}/live", token=token, first_message=True)
+        async with client, client.join("news") as room:
+            await guarded.broadcast("news", "one")
+            assert isinstance(await anext(room), Message)
+            over.update({"ada", "ada-again"})
+            assert await guarded.users.revalidate("ada") == 1
+            assert isinstance(await anext(room), Rejoined)
+            assert await guarded.users.revalidate("ada-again") == 1
+
+            with pytest.raises(StayedAway, match="4401"):
+                async for _ in room:
+                    pass
+
+    assert shown == ["ada", "ada-again"]
 
 
 class Stint:
