@@ -220,9 +220,9 @@ def _config(app: Served, ssl: tls.SSLContext | None) -> uvicorn.Config:
         timeout_graceful_shutdown=REQUEST_GRACE,
         server_header=False,
         log_config=None,
-        access_log=False,  # we have one of our own
         workers=1,
     )
+    config.access_log = False  # we have one; as an argument, it would mute the process's logger
     config.load()
     config.ssl = ssl
     return config
