@@ -64,14 +64,20 @@ def log_lines(
 
 @contextmanager
 def _access_log(*, on: bool) -> Generator[None]:
-    access = logging.getLogger("herdwick.access")
-    before = access.level
+    """Turn ours on or leave it as it is, and uvicorn's off: it has no WebSockets in it.
+
+    Its own option would mute the logger for the rest of the process.
+    """
+    ours, uvicorns = logging.getLogger("herdwick.access"), logging.getLogger("uvicorn.access")
+    before = ours.level, uvicorns.level
+    uvicorns.setLevel(logging.WARNING)
     if on:
-        access.setLevel(logging.INFO)
+        ours.setLevel(logging.INFO)
     try:
         yield
     finally:
-        access.setLevel(before)
+        ours.setLevel(before[0])
+        uvicorns.setLevel(before[1])
 
 
 @contextmanager

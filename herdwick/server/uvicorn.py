@@ -222,7 +222,6 @@ def _config(app: Served, ssl: tls.SSLContext | None) -> uvicorn.Config:
         log_config=None,
         workers=1,
     )
-    config.access_log = False  # we have one; as an argument, it would mute the process's logger
     config.load()
     config.ssl = ssl
     return config

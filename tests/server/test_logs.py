@@ -9,7 +9,7 @@ import pytest
 from herdwick.server.logs import log_lines
 
 
-@pytest.mark.parametrize("name", ["uvicorn.access", "uvicorn.error", "herdwick", "herdwick.server"])
+@pytest.mark.parametrize("name", ["uvicorn.error", "herdwick", "herdwick.server"])
 def test_a_programs_own_logging_gets_no_secrets_either(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
