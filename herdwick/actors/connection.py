@@ -201,13 +201,14 @@ class Connection:
 
     # ------------------------------------------------------------------ the handler's side
 
-    def welcome(self, subprotocol: str | None) -> None:
+    def welcome(self, subprotocol: str | None, bounds: Bounds) -> None:
         """Let the peer in to show who it is; the phase must be HANDSHAKE, and remains so.
 
-        It may send one message at a time, and its handler nothing until it accepts. A refusal is
-        told by a close code: 4401 in place of 401.
+        One message of it is read, within these bounds, and no more until it is admitted; its handler
+        can send nothing until it accepts. A refusal is told by a close code: 4401 in place of 401.
         """
         self._inbox.bound(1, 1)
+        self._transport.limit(bounds)
         self._transport.accept(subprotocol, ())
         self.welcomed = True
 
@@ -218,6 +219,7 @@ class Connection:
 
     def admit(self) -> None:
         """Let a peer that has shown who it is send as much as any other."""
+        self._transport.limit(self._bounds)
         self._inbox.bound(self._bounds.inbox_messages, self._bounds.inbox_bytes)
         if self._pause is not None and self._inbox.half_empty:
             self._resume()
@@ -292,10 +294,11 @@ class Connection:
             self._end(1013, "too slow")
         return self.ending is None
 
-    async def receive(self) -> Data | None:
+    async def receive(self, *, resume: bool = True) -> Data | None:
         """Wait for the next message; None once all were read and the connection is over.
 
-        Cancelling loses no message. One task at a time: look at `receiving` before.
+        Where it makes room for more, the driver reads on, if it may `resume`. Cancelling loses no
+        message. One task at a time: look at `receiving` before.
         """
         inbox = self._inbox
         self.receiving = True
@@ -311,7 +314,7 @@ class Connection:
                 await inbox.reader.wait()
         finally:
             self.receiving = False
-        if self._pause is not None and inbox.half_empty:
+        if self._pause is not None and resume and inbox.half_empty:
             self._resume()
         return data
 

@@ -98,10 +98,7 @@ class Transport(Protocol):
         ...
 
     def limit(self, bounds: Bounds) -> None:
-        """Go by other bounds than before: by those of a route, which is known by now.
-
-        Before `accept`, if at all.
-        """
+        """Go by other bounds from here on, such as those of a route, which is known by now."""
         ...
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:

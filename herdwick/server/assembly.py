@@ -37,10 +37,10 @@ class Assembly:
     Text is decoded fragment by fragment, so that bad UTF-8 ends the connection at once.
     """
 
-    __slots__ = ("_binary", "_bytes", "_decoder", "_fragments", "_limits", "_text", "pending")
+    __slots__ = ("_binary", "_bytes", "_decoder", "_fragments", "_text", "limits", "pending")
 
     def __init__(self, limits: Bounds) -> None:
-        self._limits = limits
+        self.limits = limits
         # Between the first and the last fragment of a message.
         self.pending = False
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -55,13 +55,13 @@ class Assembly:
         Raises:
             FrameError: 1009 over the size limit, 1002 out of order, 1008 too many fragments.
         """
-        if self._bytes + header.payload > self._limits.message_bytes:
-            raise FrameError(TOO_BIG, f"message over {self._limits.message_bytes} bytes")
+        if self._bytes + header.payload > self.limits.message_bytes:
+            raise FrameError(TOO_BIG, f"message over {self.limits.message_bytes} bytes")
         if self.pending is not (header.opcode == CONTINUATION):
             expected = "expected a continuation" if self.pending else "unexpected continuation"
             raise FrameError(PROTOCOL_ERROR, expected)
-        if self._fragments >= self._limits.message_fragments:
-            raise FrameError(POLICY, f"over {self._limits.message_fragments} fragments")
+        if self._fragments >= self.limits.message_fragments:
+            raise FrameError(POLICY, f"over {self.limits.message_fragments} fragments")
 
     def add(self, header: Header, payload: bytes) -> Data | None:
         """Take a checked frame, and give the message if it is whole now.

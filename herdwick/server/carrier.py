@@ -99,7 +99,7 @@ class Carrier:
         return float("inf")
 
     def limit(self, bounds: Bounds) -> None:
-        """Go by the limits of a route."""
+        """Go by other limits, such as those of a route."""
         self.connection.limit(bounds)
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:

@@ -193,10 +193,12 @@ class WebSocketConnection:
     # What the actor tells.
 
     def limit(self, limits: Bounds) -> None:
-        """Go by other limits from here on; before `accept`, when no frame was looked at."""
-        self._limits = limits
+        """Go by other limits from here on."""
+        self._limits = self._keepalive.limits = limits
         self.outbox.bound = limits.outbox_bytes
-        self._keepalive = Keepalive(limits)
+        if self._assembly is not None:
+            self._assembly.limits = limits
+        self._steer()
 
     def accept(self, response: bytes, now: float) -> None:
         """Open the connection; `response` is the whole 101. Does nothing a second time."""

@@ -11,10 +11,10 @@ Due: TypeAlias = Literal["ping", "dead"]
 class Keepalive:
     """The signs of life of one peer: any byte is one, not only a pong."""
 
-    __slots__ = ("_heard_at", "_limits", "_paused", "_pinged_at")
+    __slots__ = ("_heard_at", "_paused", "_pinged_at", "limits")
 
     def __init__(self, limits: Bounds) -> None:
-        self._limits = limits
+        self.limits = limits
         self._heard_at = 0.0
         # When a ping went out that no byte has followed yet.
         self._pinged_at: float | None = None
@@ -34,7 +34,7 @@ class Keepalive:
     @property
     def deadline(self) -> float | None:
         """When something will be due, if no byte comes before."""
-        limits = self._limits
+        limits = self.limits
         if self._paused or limits.ping_interval is None:
             return None
         if self._pinged_at is None:
@@ -48,7 +48,7 @@ class Keepalive:
         deadline = self.deadline
         if deadline is None or now < deadline:
             return None
-        if self._pinged_at is not None and self._limits.ping_timeout is not None:
+        if self._pinged_at is not None and self.limits.ping_timeout is not None:
             return "dead"
         self._pinged_at = now
         return "ping"

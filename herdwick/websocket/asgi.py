@@ -93,7 +93,7 @@ class ASGITransport:
         self._reader = Waiter()
 
     def limit(self, bounds: Bounds) -> None:
-        """Go by the limits of a route."""
+        """Go by other limits, such as those of a route."""
         self.bounds = bounds
 
     def accept(self, subprotocol: str | None, headers: RawHeaders) -> None:

@@ -64,7 +64,8 @@ class Checks:
             with anyio.fail_after(PATIENCE):
                 return bool(await self._hook(identity))
         except Exception as error:
-            logger.error("a session could not be checked, so it is over", exc_info=error)
+            text = "a session could not be checked, so it is over"
+            logger.error(text, exc_info=error, extra={"kind": "session"})
             return False
 
     def begin(self, owner: Owner) -> None:

@@ -174,8 +174,9 @@ class Dispatcher:
             if refusal.status != 401 or not endpoint.takes_first_message:
                 raise
         assert request.websocket is not None
+        assert endpoint.socket is not None
         with anyio.move_on_after(self.auth_timeout):
-            shown = await first_token(request.websocket)
+            shown = await first_token(request.websocket, endpoint.socket.limits)
             request.identity = await self._identify(request, shown.token, endpoint.handler)
             shown.answer(request.websocket.connection)
             request.websocket.connection.admit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from .http import HTTPError
 from .tokens import TOKEN_CHARACTERS
 
 if TYPE_CHECKING:
+    from .limits import Limits
     from .websocket import WebSocket
 
 MOST_BYTES: Final = TOKEN_CHARACTERS + 1024
@@ -36,7 +38,7 @@ class Shown(msgspec.Struct):
 _decoder: Final = msgspec.json.Decoder(Shown)
 
 
-async def first_token(socket: WebSocket) -> Shown:
+async def first_token(socket: WebSocket, limits: Limits) -> Shown:
     """Let the client in, and wait for its first message; cancelling is safe.
 
     Raises:
@@ -46,8 +48,9 @@ async def first_token(socket: WebSocket) -> Shown:
     connection = socket.connection
     if connection.phase is Phase.HANDSHAKE:
         offered = socket.subprotocols
-        connection.welcome(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    data = await connection.receive()
+        few = replace(limits, message_bytes=min(MOST_BYTES, limits.message_bytes))
+        connection.welcome(SUBPROTOCOL if SUBPROTOCOL in offered else None, few)
+    data = await connection.receive(resume=False)
     if data is None:
         assert connection.ending is not None
         raise WebSocketDisconnectError(connection.ending.code, connection.ending.reason)

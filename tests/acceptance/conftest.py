@@ -31,6 +31,7 @@ RAW_STAGES = [
     on_stage(UVICORN, raw_client, "raw"),
     on_stage(HYPERCORN, raw_client, "raw", asyncio_only=False),
 ]
+OURS = RAW_STAGES[:2]
 
 
 @pytest.fixture(params=STAGES)
@@ -43,5 +44,12 @@ def stage(request: pytest.FixtureRequest) -> Stage[Peer]:
 @pytest.fixture(params=RAW_STAGES)
 def raw(request: pytest.FixtureRequest) -> Stage[RawPeer]:
     """A server with a client that misbehaves."""
+    found: Stage[RawPeer] = request.param
+    return found
+
+
+@pytest.fixture(params=OURS)
+def ours(request: pytest.FixtureRequest) -> Stage[RawPeer]:
+    """A server that carries WebSockets by our own frames, with a client that misbehaves."""
     found: Stage[RawPeer] = request.param
     return found

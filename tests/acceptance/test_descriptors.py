@@ -15,20 +15,12 @@ from trio.lowlevel import in_trio_run
 from herdwick import Application, WebSocket
 from tests.acceptance.stage import Stage
 from tests.server.wire import Wire, text, upgrade
-from tests.support.raw_client import RawPeer, raw_client
-from tests.support.servers import OWN, RUN
+from tests.support.raw_client import RawPeer
 from tests.support.waiting import until
 
 if sys.platform != "win32":
     import resource
 
-OURS = pytest.mark.parametrize(
-    "ours",
-    [
-        pytest.param(Stage(OWN, raw_client), id="own"),
-        pytest.param(Stage(RUN, raw_client), id="run", marks=pytest.mark.asyncio_only),
-    ],
-)
 COMERS = 20
 
 
@@ -63,7 +55,6 @@ def told(caplog: pytest.LogCaptureFixture) -> Generator[Callable[[], int]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
-@OURS
 async def test_who_comes_when_there_is_no_descriptor_left_is_taken_when_there_is_one(
     ours: Stage[RawPeer], caplog: pytest.LogCaptureFixture
 ) -> None:

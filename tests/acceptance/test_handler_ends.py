@@ -6,8 +6,7 @@ import pytest
 from herdwick import Application, HTTPError, Response, WebSocket
 from tests.acceptance.stage import Stage
 from tests.support.clients import Peer, Refused, closing
-from tests.support.raw_client import RawPeer, raw_client
-from tests.support.servers import OWN, RUN
+from tests.support.raw_client import RawPeer
 from tests.support.waiting import until
 
 
@@ -170,13 +169,6 @@ async def test_a_server_goes_on_after_connections_have_ended_in_every_way(
             assert (await closing(peer)).code == 4000
 
 
-OURS = [
-    pytest.param(Stage(OWN, raw_client), id="own"),
-    pytest.param(Stage(RUN, raw_client), id="uvicorn", marks=pytest.mark.asyncio_only),
-]
-
-
-@pytest.mark.parametrize("ours", OURS)
 @pytest.mark.parametrize("refusal", [Response(199), Response(403, {"x-fell": "ok"})])
 async def test_a_refusal_that_cannot_be_sent_is_a_crash_that_the_client_sees(
     ours: Stage[RawPeer], refusal: Response, caplog: pytest.LogCaptureFixture

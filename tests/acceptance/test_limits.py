@@ -11,17 +11,8 @@ from tests.acceptance.stage import Stage
 from tests.server.wire import Wire, connected, frame, upgrade
 from tests.support.clients import Peer, Refused, closing
 from tests.support.raw_client import RawPeer, raw_client
-from tests.support.servers import OWN, RUN
+from tests.support.servers import RUN
 from tests.support.waiting import until
-
-OURS = pytest.mark.parametrize(
-    "ours",
-    [
-        pytest.param(Stage(OWN, raw_client), id="own"),
-        pytest.param(Stage(RUN, raw_client), id="run", marks=pytest.mark.asyncio_only),
-    ],
-)
-"""Where the frames are ours."""
 
 
 async def waits(websocket: WebSocket) -> None:
@@ -279,7 +270,6 @@ def two_sizes() -> Application:
     return app
 
 
-@OURS
 @FIRST
 async def test_a_message_too_big_for_its_route_is_refused_at_its_header(
     ours: Stage[RawPeer], first: str
@@ -292,7 +282,6 @@ async def test_a_message_too_big_for_its_route_is_refused_at_its_header(
     assert code == 1009
 
 
-@OURS
 @FIRST
 async def test_a_route_may_have_its_own_fragments_and_pings(
     ours: Stage[RawPeer], first: str
@@ -307,7 +296,6 @@ async def test_a_route_may_have_its_own_fragments_and_pings(
     assert code == 1008
 
 
-@OURS
 @FIRST
 async def test_a_place_that_was_taken_by_way_of_a_page_is_free_again(
     ours: Stage[RawPeer], first: str

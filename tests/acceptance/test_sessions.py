@@ -86,6 +86,24 @@ async def test_who_is_not_let_in_is_told_by_the_close_code(
         assert (await closing(peer)).code == code
 
 
+async def test_of_a_stranger_no_more_is_kept_than_a_token_may_be_long(
+    ours: Stage[RawPeer],
+) -> None:
+    async with ours.serve(guarded()) as url, ours.connect(url) as peer:
+        # Its end never comes: the header alone says that it is too long.
+        await peer.stream.send(peer.frame("a" * 20_000)[:1000])
+
+        assert (await closing(peer)).code == 1009
+
+
+async def test_who_is_known_may_send_more(raw: Stage[RawPeer]) -> None:
+    async with raw.serve(guarded()) as url, raw.connect(url) as peer:
+        await peer.stream.send(peer.frame("ada") + peer.frame(bytes(200_000)))
+
+        assert await peer.receive() == "hello ada"
+        assert await peer.receive() == bytes(200_000)
+
+
 async def test_a_stranger_that_floods_is_not_read_while_its_token_is_judged(
     raw: Stage[RawPeer],
 ) -> None:

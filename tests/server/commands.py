@@ -45,8 +45,8 @@ class Running:
 
     @property
     def base_url(self) -> str:
-        """Its base URL, once it serves."""
-        [line] = [line for line in self.lines if "serving on " in line]
+        """Its base URL, once it serves; the newest, where it was started again."""
+        *_, line = [line for line in self.lines if "serving on " in line]
         return line.split("serving on ")[1].split()[0]
 
     def socket_url(self, path: str = "/") -> str:
