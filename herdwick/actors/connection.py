@@ -204,8 +204,9 @@ class Connection:
     def welcome(self, subprotocol: str | None, bounds: Bounds) -> None:
         """Let the peer in to show who it is; the phase must be HANDSHAKE, and remains so.
 
-        One message of it is read, within these bounds, and no more until it is admitted; its handler
-        can send nothing until it accepts. A refusal is told by a close code: 4401 in place of 401.
+        One message of it is read, within these bounds, and no more until it is admitted; its
+        handler can send nothing until it accepts. A refusal is told by a close code: 4401 in place
+        of 401.
         """
         self._inbox.bound(1, 1)
         self._transport.limit(bounds)
