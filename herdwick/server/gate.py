@@ -1,7 +1,7 @@
 """The first bytes of a TCP connection, without I/O: a WebSocket's handshake, or other HTTP.
 
-It decides by the parsed head, never by searching the bytes. What it does not understand whole goes
-to the HTTP parser with every byte that has come, and is answered there.
+It decides by the parsed head, never by searching the bytes. What it does not understand whole is
+refused: the HTTP parsers behind it are more lenient, each in its own way.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from herdwick.websocket import Limits
 
-from .handshake import Refusal, asks_upgrade, find_excess
+from .handshake import Refusal, asks_upgrade, find_ambiguity, find_excess
 from .head import Head, parse_head
 
 _END: Final = b"\r\n\r\n"
@@ -26,7 +26,7 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Anything else: for the HTTP parser, from its first byte."""
+    """Another request: for the HTTP parser, from its first byte."""
 
     data: bytes
 
@@ -60,6 +60,9 @@ class Gate:
             return None
         data = bytes(come)
         head = parse_head(data[: end + 2])
-        if head is None or not asks_upgrade(head):
-            return Plain(data)
-        return find_excess(head, self._limits) or Upgrade(head, data[end + 4 :])
+        if head is None:
+            return Refusal(400, "not a request of HTTP/1.1")
+        refusal = find_excess(head, self._limits)
+        if refusal is None and not asks_upgrade(head):
+            return find_ambiguity(head) or Plain(data)
+        return refusal or Upgrade(head, data[end + 4 :])

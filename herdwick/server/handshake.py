@@ -70,16 +70,34 @@ def find_excess(head: Head, limits: Limits) -> Refusal | None:
     """Check a head that arrived at once against the limits of its parts."""
     if isinstance(head.lines, bytes):  # one look, as mostly
         few = head.lines.count(b"\n") <= HEADERS
-        if few and len(head.lines) + len(head.target) + 32 < min(LINE_BYTES, limits.head_bytes):
+        size = len(head.lines) + len(head.target) + len(head.method) + 16
+        if few and size < min(LINE_BYTES, limits.head_bytes):
             return None
     lines = [len(name) + len(value) + 4 for name, value in head.headers]
     first = len(head.method) + len(head.target) + 12
-    if len(head.target) > LINE_BYTES:
+    if first > LINE_BYTES:
         return Refusal(414, f"request line over {LINE_BYTES} bytes")
     if len(lines) > HEADERS or max(lines, default=0) > LINE_BYTES:
         return Refusal(431, f"over {HEADERS} headers, or one over {LINE_BYTES} bytes")
     if first + sum(lines) > limits.head_bytes:
         return Refusal(431, f"head over {limits.head_bytes} bytes")
+    return None
+
+
+def find_ambiguity(head: Head) -> Refusal | None:
+    """Check a plain request for what a proxy before us may read in another way than we do.
+
+    Whom it is for (RFC 9112 section 3.2), and where its body ends (section 6.1).
+    """
+    fields = head.values
+    if len(fields.get(b"host", ())) > 1 or (b"host" not in fields and head.version == "1.1"):
+        return Refusal(400, "there has to be one Host header")
+    lengths = fields.get(b"content-length", [])
+    if b"transfer-encoding" in fields:
+        if lengths or head.version == "1.0":
+            return Refusal(400, "Transfer-Encoding does not go with HTTP/1.0 or a Content-Length")
+    elif len(lengths) > 1 or not b"".join(lengths or [b"0"]).isdigit():
+        return Refusal(400, "there has to be one Content-Length, a number")
     return None
 
 

@@ -1,0 +1,160 @@
+"""The server under attack, and the bystander whose conversation must go on."""
+
+import logging
+import os
+import socket
+import struct
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute
+
+from herdwick import Application, Limits, Request, Response, WebSocket
+from herdwick import text as page_of
+from tests.server.wire import Wire, connected, text
+from tests.support.servers import Server
+
+PATIENCE = 3.0
+"""Seconds after which a peer that waits for what must come fails the test."""
+
+BYSTANDER = 1.0
+"""Seconds in which the bystander has its echo, whatever the others do."""
+
+Costs: TypeAlias = tuple[int, int, int]
+"""Tasks, descriptors, threads."""
+
+
+def make_app(limits: Limits | None = None) -> Application:
+    """Make an application that echoes, that is deaf, and that answers pages."""
+    app = Application(limits=limits, origins=["https://friend.example"])
+
+    @app.ws("/")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for message in websocket:
+            await (
+                websocket.send_text(message)
+                if isinstance(message, str)
+                else websocket.send_bytes(message)
+            )
+
+    @app.ws("/deaf")
+    async def deaf(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await anyio.sleep_forever()
+
+    @app.ws("/close")
+    async def close(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close(4000, "that is all")
+
+    @app.get("/page")
+    async def page(request: Request) -> Response:
+        return page_of("a page")
+
+    @app.post("/page")
+    async def post(request: Request) -> Response:
+        return page_of(f"{len(await request.body())} bytes")
+
+    return app
+
+
+@dataclass
+class Field:
+    """A server that runs, and one connection to it that nobody attacks."""
+
+    url: str
+    app: Application
+    bystander: Wire
+
+    @asynccontextmanager
+    async def attacker(self) -> AsyncGenerator[Wire]:
+        """Connect, and see before and after that the bystander is served."""
+        with anyio.fail_after(PATIENCE):
+            async with connected(self.url) as wire:
+                yield wire
+                await self.echo()
+
+    @asynccontextmanager
+    async def client(self, path: str = "/") -> AsyncGenerator[Wire]:
+        """Connect, and shake hands in order."""
+        async with self.attacker() as wire:
+            answer = await wire.upgrade(path)
+            assert answer.status == 101
+            yield wire
+
+    @asynccontextmanager
+    async def flooded(self) -> AsyncGenerator[Wire]:
+        """Shake hands in order; the bystander talks all the time."""
+        async with self.client() as wire, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._talk)
+            yield wire
+            tasks.cancel_scope.cancel()
+
+    async def echo(self) -> None:
+        """See that the bystander has its echo in time."""
+        with anyio.fail_after(BYSTANDER):
+            await self.bystander.send(text("still there?"))
+            assert await self.bystander.frame() == (1, b"still there?")
+
+    async def _talk(self) -> None:
+        while True:
+            with anyio.CancelScope(shield=True):  # an echo that is cut in two fails the next one
+                await self.echo()
+            await anyio.lowlevel.checkpoint()
+
+    def costs(self) -> Costs:
+        """Count what each connection costs while it is open."""
+        return len(anyio.get_running_tasks()), open_descriptors(), threading.active_count()
+
+    async def recovered(self, before: Costs) -> None:
+        """Wait until all that the attack cost is given back."""
+        with anyio.move_on_after(PATIENCE):
+            while self.costs() != before or self.app.connections != 1:
+                await anyio.lowlevel.checkpoint()
+        assert (self.costs(), self.app.connections) == (before, 1)
+
+
+def open_descriptors() -> int:
+    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    return len(os.listdir(folder))
+
+
+@asynccontextmanager
+async def open_field(server: Server, limits: Limits | None = None) -> AsyncGenerator[Field]:
+    """Serve in the background of the block, with a bystander."""
+    app = make_app(limits)
+    async with server.serve(app) as url, connected(url) as bystander:
+        assert (await bystander.upgrade()).status == 101
+        field = Field(url, app, bystander)
+        await field.echo()
+        yield field
+
+
+def reset(wire: Wire) -> None:
+    """Have the connection reset when it is closed."""
+    raw: socket.socket = wire.stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def close_code(wire: Wire) -> int:
+    """Read up to the close frame and the end, and give the code."""
+    code, _ = await wire.close_frame()
+    assert await wire.rest() == b""
+    return code
+
+
+@asynccontextmanager
+async def watched(field: Field, caplog: pytest.LogCaptureFixture) -> AsyncGenerator[Field]:
+    """See that what the block does costs nothing that stays, and is no fault of the server's."""
+    before = field.costs()
+    yield field
+    await field.recovered(before)
+    records = [*caplog.get_records("setup"), *caplog.get_records("call"), *caplog.records]
+    faults = [record for record in records if record.exc_info or record.levelno >= logging.WARNING]
+    assert [record.getMessage() for record in faults] == []
