@@ -12,7 +12,11 @@ from herdwick.websocket import Limits
 from .handshake import Refusal, asks_upgrade, find_ambiguity, find_excess
 from .head import Head, parse_head
 
-_END: Final = b"\r\n\r\n"
+END: Final = b"\r\n\r\n"
+"""The end of a head."""
+
+NO_REQUEST: Final = Refusal(400, "not a request of HTTP/1.1")
+"""The answer to a head that is not sound."""
 
 
 @dataclass(slots=True)  # frozen, it would take three times as long to make
@@ -52,7 +56,7 @@ class Gate:
             looked_at = len(self._torn) - 3
             self._torn += data
             come = self._torn
-        end = come.find(_END, max(0, looked_at))
+        end = come.find(END, max(0, looked_at))
         if (len(come) if end < 0 else end) > self._limits.head_bytes:
             return Refusal(431, f"head over {self._limits.head_bytes} bytes")
         if end < 0:
@@ -61,7 +65,7 @@ class Gate:
         data = bytes(come)
         head = parse_head(data[: end + 2])
         if head is None:
-            return Refusal(400, "not a request of HTTP/1.1")
+            return NO_REQUEST
         refusal = find_excess(head, self._limits)
         if refusal is None and not asks_upgrade(head):
             return find_ambiguity(head) or Plain(data)

@@ -9,8 +9,9 @@ from anyio.abc import ByteStream
 from herdwick.websocket import ASGIApp, Limits
 
 from .exchange import Exchange
-from .handshake import Refusal, find_excess
-from .head import Head
+from .gate import END, NO_REQUEST
+from .handshake import Refusal, find_ambiguity, find_excess
+from .head import Head, parse_head
 from .scope import InvalidTarget, Peers, http_scope
 from .streams import LOST, RECEIVE_BYTES
 
@@ -49,16 +50,19 @@ class HTTPConnection:
                 return None
             refusal: Refusal | None
             try:
-                request = await self._next_request()
+                come = await self._next_request()
             except h11.RemoteProtocolError as error:
                 refusal = Refusal(error.error_status_hint, f"not an HTTP request: {error}")
             else:
-                if request is None:
+                if come is None:
                     return None
-                head = _to_head(request)
-                refusal = find_excess(head, self._limits)
-                if refusal is None:
-                    return head
+                head = parse_head(come[: come.find(END) + 2])
+                if head is None:
+                    refusal = NO_REQUEST
+                else:
+                    refusal = find_excess(head, self._limits) or find_ambiguity(head)
+                    if refusal is None:
+                        return head
             await self.refuse(refusal)
         return None
 
@@ -102,19 +106,12 @@ class HTTPConnection:
         """Give the bytes that came after the head, for whoever takes the connection over."""
         return self.h11.trailing_data[0]
 
-    async def _next_request(self) -> h11.Request | None:
+    async def _next_request(self) -> bytes | None:
+        """Wait until h11 has a head, and give the bytes that it begins, for it is lenient."""
         while True:
+            come = self.h11.trailing_data[0]
             event = self.h11.next_event()
             if isinstance(event, h11.Request):
-                return event
+                return come
             if event is not h11.NEED_DATA or not await self.feed():
                 return None
-
-
-def _to_head(request: h11.Request) -> Head:
-    return Head(
-        method=request.method.decode("ascii"),
-        target=request.target,
-        version=request.http_version.decode("ascii"),
-        lines=list(request.headers),
-    )

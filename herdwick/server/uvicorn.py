@@ -19,13 +19,13 @@ from typing import Any, Final, cast
 import anyio
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from .gate import Gate
 from .hosting import hosted
 from .protocols import Entrance, Station, WebSocketProtocol
+from .requests import make_http
 from .scope import Handshake
 from .sockets import base_url, close_all, tune_all
 from .visit import Served
@@ -52,8 +52,7 @@ def entrance(
 ) -> asyncio.Protocol:
     """Make the protocol of one TCP connection: what uvicorn's `http` takes."""
     station = station_of(config, server_state, app_state)
-    make: Callable[..., asyncio.Protocol] = AutoHTTPProtocol
-    http = partial(make, config, server_state, app_state)
+    http = partial(make_http, station, config, server_state, app_state)
     return http() if station is None else Entrance(station, http)
 
 

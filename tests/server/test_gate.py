@@ -50,16 +50,37 @@ def test_it_does_not_matter_where_the_bytes_are_cut(cuts: list[int]) -> None:
         REQUEST + b"more",
         b"POST /page HTTP/1.1\r\nHost: fell\r\nX: Upgrade: websocket\r\n\r\nbody",
         b"GET / HTTP/1.1\r\nHost: fell\r\nUpgrade: h2c\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: fell\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: fell\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_a_request_that_is_no_handshake_goes_to_the_parser_with_every_byte(data: bytes) -> None:
+    assert let_in(data) == Plain(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
         b"GET / HTTP/1.1\r\nHost: fell\r\n Upgrade: websocket\r\n\r\n",
         b"GET /a b HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
         b"GET / HTTP/2\r\nUpgrade: websocket\r\n\r\n",
         b"GET / HTTP/1.1\r\nUpgrade : websocket\r\n\r\n",
         b"GET / HTTP/1.1\r\nUpgrade: websocket\nX: y\r\n\r\n",
         b"\x16\x03\x01 not http\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: fell\r\nHost: fell\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: fell\r\nContent-Length: +3\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: fell\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"POST / HTTP/1.1\r\nHost: fell\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_what_is_no_handshake_goes_to_the_parser_with_every_byte(data: bytes) -> None:
-    assert let_in(data) == Plain(data)
+def test_what_could_be_read_in_more_than_one_way_is_refused(data: bytes) -> None:
+    verdict = let_in(data)
+
+    assert isinstance(verdict, Refusal)
+    assert verdict.status == 400
 
 
 def test_a_head_over_its_limit_is_refused_before_it_is_complete() -> None:

@@ -1,0 +1,153 @@
+"""Uvicorn's HTTP for the requests behind our entrance, held to our rules.
+
+Uvicorn bounds neither the size nor the time of a head that follows another request, and logs a
+warning for each request that is none: any peer can have both.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from .handshake import Refusal
+from .protocols import Station, WebSocketProtocol
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
+else:
+    Base = object
+
+
+class Mild(logging.LoggerAdapter[logging.Logger]):
+    """A logger for which a client's mistake is no warning."""
+
+    @property
+    def level(self) -> int:
+        """That of the logger itself, which uvicorn looks at."""
+        return self.logger.level
+
+    def warning(self, msg: object, *args: object, **options: Any) -> None:
+        """Tell it as information."""
+        self.info(msg, *args, **options)
+
+
+class Bounded(Base):
+    """What both of uvicorn's protocols lack: bounds of each head, and a refusal that arrives."""
+
+    def __init__(
+        self,
+        station: Station,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self.logger = cast(logging.Logger, Mild(self.logger))
+        self._station = station
+        self._in_head = False
+        self._begun = 0
+        """How many heads have begun."""
+        self._size = 0
+        """Bytes of the head that has begun, but for those that came with what was before it."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and see how long the head has been that they leave unfinished."""
+        begun = self._begun
+        super().data_received(data)
+        limits = self._station.limits
+        if not self._in_head or self.transport.is_closing():
+            self._station.ticker.forget(self)
+        elif begun != self._begun:
+            self._size = 0
+            self._station.ticker.watch(self, self._station.clock() + limits.head_timeout)
+        else:
+            self._size += len(data)
+            if self._size > limits.head_bytes:
+                self._refuse(Refusal(431, f"head over {limits.head_bytes} bytes"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._station.ticker.forget(self)
+        super().connection_lost(exc)
+
+    def tick(self, now: float) -> None:
+        """Drop it: its head took too long."""
+        self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, so that the peer can read that."""
+        self._refuse(Refusal(400, msg))
+
+    def _begin_head(self) -> None:
+        self._in_head = True
+        self._begun += 1
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._in_head = False
+        self._station.ticker.forget(self)
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started or self.pipeline:
+                self.transport.abort()  # another answer is on its way: ours has no place
+                return
+            cycle.disconnected = True  # or its answer would follow ours
+            cycle.message_event.set()
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        protocol = WebSocketProtocol(self._station)
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        protocol.decide(refusal)
+
+
+class BoundedH11(Bounded, H11Protocol):
+    """Uvicorn's protocol over h11."""
+
+    def handle_events(self) -> None:
+        """Take what h11 has understood, and see whether a head is left that has no end."""
+        super().handle_events()
+        connection = self.conn
+        in_head = connection.their_state is h11.IDLE and bool(connection.trailing_data[0])
+        if in_head and not self._in_head:
+            self._begin_head()
+        self._in_head = in_head
+
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+except ImportError:  # an extra
+    BoundedHTTP: type[Bounded] = BoundedH11
+else:
+
+    class BoundedHTTPTools(Bounded, HttpToolsProtocol):
+        """Uvicorn's protocol over httptools."""
+
+        def on_message_begin(self) -> None:
+            """Begin a head."""
+            self._begin_head()
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            """End it."""
+            self._in_head = False
+            super().on_headers_complete()
+
+    BoundedHTTP = BoundedHTTPTools
+
+
+def make_http(
+    station: Station | None,
+    config: uvicorn.Config,
+    server_state: ServerState,
+    app_state: dict[str, Any],
+) -> asyncio.Protocol:
+    """Make the protocol of plain requests; uvicorn's own for an application that is not ours."""
+    if station is not None:
+        return BoundedHTTP(station, config, server_state, app_state)
+    make = cast(Any, AutoHTTPProtocol)
+    return cast(asyncio.Protocol, make(config, server_state, app_state))
