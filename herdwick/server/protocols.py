@@ -204,6 +204,7 @@ class WebSocketProtocol(Carrier, asyncio.Protocol):
         """Take the end of the peer's bytes, and tell whether there is still something to say."""
         if self._gate is not None:
             return False
+        self.connection.lingering = False  # there is nothing left that we could miss
         self.connection.ended()
         self.changed()
         return not self.connection.finished
