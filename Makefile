@@ -4,8 +4,9 @@ PYTHON = $(shell tools/find-python 3.11 3.12 3.13 3.14)
 BACKEND = asyncio
 PORT = 8000
 JOBS = 4
+SECONDS = 60
 
-.PHONY: help demo test lint types format coverage fire bench autobahn reference clean environment ruff imports mypy pyright
+.PHONY: help demo test lint types format coverage fire bench autobahn fuzz reference clean environment ruff imports mypy pyright
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -46,6 +47,10 @@ bench: ## Measure herdwick beside other servers (QUICK=1: in a minute)
 autobahn: ## Run the Autobahn testsuite against each server and driver: a minute
 	@tools/environment .venv-autobahn "$(PYTHON)" autobahn --editable . --group autobahn
 	@.venv-autobahn/bin/python -m tests.autobahn
+
+fuzz: ## Feed each parser what no peer should send, guided by coverage (SECONDS=60 for each)
+	@tools/environment .venv-fuzz "$(PYTHON)" fuzz --editable . --group fuzz
+	@.venv-fuzz/bin/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
 
 reference: environment ## Write docs/reference from the docstrings
 	@.venv/bin/python -m tools.reference

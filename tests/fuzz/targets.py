@@ -113,8 +113,12 @@ def head(data: bytes) -> None:
         assert (event.method, event.target) == (parsed.method.encode(), parsed.target)
         assert list(event.headers) == list(parsed.headers)
 
+WHOLE: Final = b"".join(
+    line for line in HEAD_WORDS if b":" in line and not line.startswith((b"Content", b"Transfer"))
+)
 
-@target(*HEAD_WORDS)
+
+@target(*HEAD_WORDS, b"\xffGET / HTTP/1.1\r\n" + WHOLE.removesuffix(b": ") + b"\r\n")
 def handshake(data: bytes) -> None:
     """It does not matter how a handshake is cut; and what is not refused can be answered."""
     verdict = _let_in(data[1:], 1 + data[0] if data else 1)
