@@ -44,9 +44,7 @@ async def open_server(server: Server) -> AsyncGenerator[Field]:
 
 
 @pytest.fixture
-async def field(
-    open_server: Field, caplog: pytest.LogCaptureFixture
-) -> AsyncGenerator[Field]:
+async def field(open_server: Field, caplog: pytest.LogCaptureFixture) -> AsyncGenerator[Field]:
     """The same, watched: what the test cost is given back, and nothing was logged as a fault."""
     async with watched(open_server, caplog) as field:
         yield field

@@ -89,9 +89,7 @@ async def pongs_of(wire: Wire) -> list[bytes]:
 
 
 @pytest.mark.parametrize("data", [text("x") * 1000, frame(2, bytes(MIB))])
-async def test_who_sends_what_nobody_reads_is_held_and_then_1008(
-    hasty: Field, data: bytes
-) -> None:
+async def test_who_sends_what_nobody_reads_is_held_and_then_1008(hasty: Field, data: bytes) -> None:
     sent: list[int] = []
     async with hasty.flooded("/deaf") as wire, anyio.create_task_group() as tasks:
         tasks.start_soon(pour, wire.stream, data, sent)

@@ -134,7 +134,10 @@ TAKEN = {
     "64 bits for a short length": (raw(0x82, 0xFF, length=bytes(7) + b"\x01", payload=b"a"), b"a"),
     "64 bits for no length": (raw(0x81, 0xFF, length=bytes(8)), b""),
     "1 MiB": (frame(2, bytes(MIB)), bytes(MIB)),
-    "1 MiB in fragments": (fragments(bytes(MIB - 1), opcode=2) + frame(0, b"a"), bytes(MIB - 1) + b"a"),
+    "1 MiB in fragments": (
+        fragments(bytes(MIB - 1), opcode=2) + frame(0, b"a"),
+        bytes(MIB - 1) + b"a",
+    ),
     "1024 fragments": (fragments(*[b"a"] * 1023) + frame(0, b"a"), b"a" * 1024),
     "characters torn everywhere": (
         fragments(*[bytes([byte]) for byte in EURO * 20]) + frame(0),
@@ -195,7 +198,12 @@ async def test_what_comes_behind_a_close_frame_is_never_read(
 
 @pytest.mark.parametrize(
     "come",
-    [b"\x81", frame(2, bytes(MIB))[: MIB // 2], fragments(*[b"a"] * 500), frame(9, b"x" * 100)[:50]],
+    [
+        b"\x81",
+        frame(2, bytes(MIB))[: MIB // 2],
+        fragments(*[b"a"] * 500),
+        frame(9, b"x" * 100)[:50],
+    ],
 )
 async def test_a_peer_that_resets_in_a_message_costs_nothing(field: Field, come: bytes) -> None:
     for _ in range(10):

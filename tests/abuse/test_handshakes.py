@@ -20,7 +20,10 @@ FIELDS = {
 
 
 def ask(
-    start: bytes = b"GET / HTTP/1.1", *lines: bytes, without: Sequence[str] = (), end: bytes = b"\r\n"
+    start: bytes = b"GET / HTTP/1.1",
+    *lines: bytes,
+    without: Sequence[str] = (),
+    end: bytes = b"\r\n",
 ) -> bytes:
     """Build a handshake with another first line, more lines, and some that are missing."""
     kept = [line for name, line in FIELDS.items() if name not in without]
@@ -195,7 +198,7 @@ OPENED = {
     "deflate": ask(b"GET / HTTP/1.1", b"Sec-WebSocket-Extensions: permessage-deflate"),
     "deflate with parameters": ask(
         b"GET / HTTP/1.1",
-        b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=99; x=\"\\",
+        b'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=99; x="\\',
     ),
     "2000 extensions": ask(b"GET / HTTP/1.1", b"Sec-WebSocket-Extensions: " + b"x," * 2000),
     "2000 subprotocols": ask(b"GET / HTTP/1.1", b"Sec-WebSocket-Protocol: " + b"x," * 2000),
@@ -205,7 +208,9 @@ OPENED = {
 
 
 @pytest.mark.parametrize("name", OPENED)
-async def test_what_is_odd_and_sound_is_opened_and_never_compressed(field: Field, name: str) -> None:
+async def test_what_is_odd_and_sound_is_opened_and_never_compressed(
+    field: Field, name: str
+) -> None:
     async with field.attacker() as wire:
         await wire.send(OPENED[name] + text("hello"))
         answer = await wire.answer()

@@ -69,7 +69,10 @@ TOO_BIG = {
     "head": (post(*[b"X: " + b"a" * 4000] * 5), 431),
     "head without an end": (b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000, 431),
     "body": (post(b"Content-Length: 2000000", body=bytes(100_000)), 413),
-    "body in chunks": (post(CHUNKED, body=b"100000\r\n" + bytes(0x100000) + b"\r\n1\r\na\r\n"), 413),
+    "body in chunks": (
+        post(CHUNKED, body=b"100000\r\n" + bytes(0x100000) + b"\r\n1\r\na\r\n"),
+        413,
+    ),
 }
 
 

@@ -4,8 +4,8 @@ import codecs
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import format_datetime
-from datetime import datetime, timezone
 from itertools import pairwise
 from typing import Final
 
@@ -112,6 +112,7 @@ def head(data: bytes) -> None:
         assert isinstance(event, h11.Request)
         assert (event.method, event.target) == (parsed.method.encode(), parsed.target)
         assert list(event.headers) == list(parsed.headers)
+
 
 WHOLE: Final = b"".join(
     line for line in HEAD_WORDS if b":" in line and not line.startswith((b"Content", b"Transfer"))
@@ -232,14 +233,14 @@ def token(data: bytes) -> None:
 @target(b"bytes=", b"0-9", b"-5", b"5-", b",", b"99999999999999999999")
 def byte_range(data: bytes) -> None:
     """A part of a file is inside of it, or is empty."""
-    part = static_files._part(data.decode("latin-1"), 100)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
-    assert part is None or (0 <= part.start and part.end <= 100)
+    part = static_files._part(data.decode("latin-1"), 100)  # pyright: ignore[reportPrivateUsage]
+    assert part is None or (part.start >= 0 and part.end <= 100)
 
 
-@target(format_datetime(datetime(2026, 1, 2, tzinfo=timezone.utc)).encode(), b"GMT", b"-9999")
+@target(format_datetime(datetime(2026, 1, 2, tzinfo=UTC)).encode(), b"GMT", b"-9999")
 def http_date(data: bytes) -> None:
     """A date is a moment, or none."""
-    static_files._timestamp(data.decode("latin-1"))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+    static_files._timestamp(data.decode("latin-1"))  # pyright: ignore[reportPrivateUsage]
 
 
 @target(b"/?token=", b"&", b";", b"?", b"code=", b"%74oken=", b" ", b'"')
@@ -382,7 +383,9 @@ def json(data: bytes) -> None:
         decode_json(data, dict[str, list[int]])
 
 
-@target(b"\x81\xa1a\x01", b"\x91" * 2000, b"\xc1", b"\xdf\xff\xff\xff\xff", b"\xd6\xff", b"\xa1\xff")
+@target(
+    b"\x81\xa1a\x01", b"\x91" * 2000, b"\xc1", b"\xdf\xff\xff\xff\xff", b"\xd6\xff", b"\xa1\xff"
+)
 def msgpack(data: bytes) -> None:
     """MessagePack decodes, or is an `InvalidMessage`."""
     with suppress(InvalidMessage):
