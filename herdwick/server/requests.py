@@ -90,7 +90,7 @@ class Bounded(Base):
     def _refuse(self, refusal: Refusal) -> None:
         self._in_head = False
         self._station.ticker.forget(self)
-        cycle = self.cycle
+        cycle: Any = self.cycle  # None before the first request
         if cycle is not None and not cycle.response_complete:
             if cycle.response_started or self.pipeline:
                 self.transport.abort()  # another answer is on its way: ours has no place
@@ -105,7 +105,8 @@ class Bounded(Base):
         protocol.decide(refusal)
 
 
-class BoundedH11(Bounded, H11Protocol):
+# The two name some things alike that are not: only at run time is there one of them.
+class BoundedH11(Bounded, H11Protocol):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
     """Uvicorn's protocol over h11."""
 
     def handle_events(self) -> None:

@@ -13,9 +13,9 @@ from tests.conftest import ASYNCIO, TRIO
 from tests.support.servers import OWN, RUN, Server
 
 SERVERS: list[Any] = [
-    pytest.param((ASYNCIO, RUN), id="run-asyncio"),
-    pytest.param((ASYNCIO, OWN), id="own-asyncio"),
-    pytest.param((TRIO, OWN), id="own-trio"),
+    pytest.param((ASYNCIO, RUN), id="run-asyncio", marks=pytest.mark.heavy),
+    pytest.param((ASYNCIO, OWN), id="own-asyncio", marks=pytest.mark.heavy),
+    pytest.param((TRIO, OWN), id="own-trio", marks=pytest.mark.heavy),
 ]
 
 

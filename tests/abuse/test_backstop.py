@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOU
 
 def server_s_end(wire: Wire) -> socket.socket:
     """Find the accepted socket of a connection, which is open in this process."""
-    ours = wire.stream.extra(SocketAttribute.local_address)
+    ours = wire.stream.extra(SocketAttribute.local_address)  # noqa: S610 - anyio
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):  # that of the list itself is closed by now; others are no peers'
             if stat.S_ISSOCK(os.fstat(int(name)).st_mode):

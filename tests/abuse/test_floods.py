@@ -48,8 +48,9 @@ async def pour(stream: SocketStream, data: bytes, sent: list[int]) -> None:
 
 @pytest.mark.parametrize("opcode", [9, 10])
 async def test_a_flood_of_control_frames_is_1008(field: Field, opcode: int) -> None:
+    sent: list[int] = []
     async with field.flooded() as wire, anyio.create_task_group() as tasks:
-        tasks.start_soon(pour, wire.stream, frame(opcode, b"x" * 125) * 100, [])
+        tasks.start_soon(pour, wire.stream, frame(opcode, b"x" * 125) * 100, sent)
 
         assert await close_code(wire) == 1008
         tasks.cancel_scope.cancel()
@@ -125,9 +126,9 @@ async def test_twenty_floods_at_once_leave_the_bystander_its_second(hasty: Field
             tasks.start_soon(attack)
 
 
-async def test_a_thousand_connections_that_come_and_go_cost_nothing(field: Field) -> None:
+async def test_hundreds_of_connections_that_come_and_go_cost_nothing(field: Field) -> None:
     async def come_and_go(number: int) -> None:
-        for _ in range(20):
+        for _ in range(8):
             async with connected(field.url) as wire:
                 assert (await wire.upgrade()).status == 101
                 if number % 3 == 0:

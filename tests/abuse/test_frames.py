@@ -1,7 +1,5 @@
 """Frames that break the rules: always a close frame with the right code, then the end."""
 
-from itertools import chain
-
 import anyio
 import pytest
 
@@ -18,8 +16,9 @@ def raw(first: int, second: int, *, length: bytes = b"", payload: bytes = b"") -
 
 def fragments(*payloads: bytes, opcode: int = 1) -> bytes:
     """Build fragments of a message that has not ended yet."""
-    opcodes = chain([opcode], [0] * len(payloads))
-    return b"".join(frame(code, each, fin=False) for code, each in zip(opcodes, payloads))
+    first, *others = payloads
+    parts = [frame(opcode, first, fin=False), *(frame(0, each, fin=False) for each in others)]
+    return b"".join(parts)
 
 
 EURO = "€".encode()

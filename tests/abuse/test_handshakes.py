@@ -182,9 +182,8 @@ async def test_what_is_no_handshake_is_refused(field: Field, name: str) -> None:
 
         assert answer.status == status
         assert await wire.rest() == b""
+        assert status != 426 or answer.headers["sec-websocket-version"] == "13"
         tasks.cancel_scope.cancel()
-    if status == 426:
-        assert answer.headers["sec-websocket-version"] == "13"
 
 
 OPENED = {
@@ -273,13 +272,12 @@ async def test_a_peer_that_ends_in_its_handshake_is_let_go(field: Field, come: b
 # Deadlines.
 
 
-async def dribble(wire_url: str) -> bytes:
-    """Send a handshake byte by byte, without end, and give what comes."""
-    async with connected(wire_url) as wire, anyio.create_task_group() as tasks:
+async def dribble(url: str) -> None:
+    """Send a handshake byte by byte, without end, until the server has enough."""
+    async with connected(url) as wire, anyio.create_task_group() as tasks:
         tasks.start_soon(drip, wire.stream)
-        rest = await wire.rest()
+        assert await wire.rest() == b""
         tasks.cancel_scope.cancel()
-        return rest
 
 
 async def drip(stream: anyio.abc.SocketStream) -> None:
@@ -303,7 +301,7 @@ async def test_a_head_has_its_deadline_however_it_comes(
                     await wire.send(come)
                 assert await wire.rest() == b""
         with anyio.fail_after(10):
-            assert await dribble(field.url) == b""
+            await dribble(field.url)
         await field.echo()
 
 
@@ -311,8 +309,11 @@ async def test_a_hundred_half_open_handshakes_end_together(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     limits = Limits(head_timeout=0.3)
-    async with open_field(server, limits) as open_server, watched(open_server, caplog) as field:
-        async with anyio.create_task_group() as tasks:
-            for _ in range(100):
-                tasks.start_soon(dribble, field.url)
-            await field.echo()
+    async with (
+        open_field(server, limits) as open_server,
+        watched(open_server, caplog) as field,
+        anyio.create_task_group() as tasks,
+    ):
+        for _ in range(100):
+            tasks.start_soon(dribble, field.url)
+        await field.echo()

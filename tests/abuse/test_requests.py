@@ -5,6 +5,7 @@ import pytest
 
 from herdwick import Limits
 from tests.abuse.field import Field, open_field, reset, watched
+from tests.abuse.test_handshakes import drip
 from tests.server.wire import connected, upgrade
 from tests.support.servers import Server
 
@@ -171,20 +172,15 @@ async def test_a_later_head_has_its_deadline_however_it_dribbles(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     limits = Limits(head_timeout=0.3, close_timeout=0.3)
-    async with open_field(server, limits) as open_server, watched(open_server, caplog) as field:
-        async with field.attacker() as wire, anyio.create_task_group() as tasks:
-            await wire.send(GET + b"GET / HTTP/1.1\r\nX: ")
-            assert (await wire.answer()).body == b"a page"
+    async with (
+        open_field(server, limits) as open_server,
+        watched(open_server, caplog) as field,
+        field.attacker() as wire,
+        anyio.create_task_group() as tasks,
+    ):
+        await wire.send(GET + b"GET / HTTP/1.1\r\nX: ")
+        assert (await wire.answer()).body == b"a page"
 
-            tasks.start_soon(drip, wire.stream)
-            assert await wire.rest() == b""
-            tasks.cancel_scope.cancel()
-
-
-async def drip(stream: anyio.abc.SocketStream) -> None:
-    try:
-        while True:
-            await stream.send(b"x")
-            await anyio.sleep(0.02)  # what the case is: a peer that takes its time
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        return
+        tasks.start_soon(drip, wire.stream)
+        assert await wire.rest() == b""
+        tasks.cancel_scope.cancel()
