@@ -14,7 +14,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .handshake import Refusal
+from .gate import END, NO_REQUEST
+from .handshake import Refusal, find_ambiguity
+from .head import parse_head
 from .protocols import Station, WebSocketProtocol
 
 if TYPE_CHECKING:
@@ -62,10 +64,7 @@ class Bounded(Base):
         limits = self._station.limits
         if not self._in_head or self.transport.is_closing():
             self._station.ticker.forget(self)
-        elif begun != self._begun:
-            self._size = 0
-            self._station.ticker.watch(self, self._station.clock() + limits.head_timeout)
-        else:
+        elif begun == self._begun:
             self._size += len(data)
             if self._size > limits.head_bytes:
                 self._refuse(Refusal(431, f"head over {limits.head_bytes} bytes"))
@@ -86,13 +85,16 @@ class Bounded(Base):
     def _begin_head(self) -> None:
         self._in_head = True
         self._begun += 1
+        self._size = 0
+        station = self._station
+        station.ticker.watch(self, station.clock() + station.limits.head_timeout)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._in_head = False
         self._station.ticker.forget(self)
         cycle: Any = self.cycle  # None before the first request
         if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or self.pipeline:
+            if cycle.response_started or getattr(self, "pipeline", ()):  # h11 has none
                 self.transport.abort()  # another answer is on its way: ours has no place
                 return
             cycle.disconnected = True  # or its answer would follow ours
@@ -111,8 +113,15 @@ class BoundedH11(Bounded, H11Protocol):  # type: ignore[misc]  # pyright: ignore
 
     def handle_events(self) -> None:
         """Take what h11 has understood, and see whether a head is left that has no end."""
-        super().handle_events()
         connection = self.conn
+        come = connection.trailing_data[0]
+        if connection.their_state is h11.IDLE and END in come:
+            head = parse_head(come[: come.find(END) + 2])  # h11 is lenient
+            refusal = NO_REQUEST if head is None else find_ambiguity(head)
+            if refusal is not None:
+                self._refuse(refusal)
+                return
+        super().handle_events()
         in_head = connection.their_state is h11.IDLE and bool(connection.trailing_data[0])
         if in_head and not self._in_head:
             self._begin_head()

@@ -1,13 +1,41 @@
 """Plain HTTP requests that are meant to be read in two ways, or never to end."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import anyio
 import pytest
 
-from herdwick import Limits
+from herdwick import Application, Limits
+from herdwick.server import requests
+from tests.abuse.conftest import SERVERS
 from tests.abuse.field import Field, open_field, reset, watched
 from tests.abuse.test_handshakes import drip
+from tests.conftest import ASYNCIO
 from tests.server.wire import connected, upgrade
-from tests.support.servers import Server
+from tests.support.servers import RUN, Server
+
+
+@asynccontextmanager
+async def without_httptools(app: Application) -> AsyncGenerator[str]:
+    """Serve as `herdwick run` does in a plain install, where uvicorn reads requests by h11."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requests, "BoundedHTTP", requests.BoundedH11)
+        async with RUN.serve(app) as url:
+            yield url
+
+
+PLAIN = pytest.param(
+    (ASYNCIO, Server("plain", without_httptools)), id="plain-asyncio", marks=pytest.mark.heavy
+)
+
+
+@pytest.fixture(scope="module", params=[*SERVERS, PLAIN])
+def under_attack(request: pytest.FixtureRequest) -> Any:
+    """An event loop, and a server on it; one of them more than elsewhere."""
+    return request.param
+
 
 GET = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
