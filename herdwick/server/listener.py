@@ -3,7 +3,7 @@
 import logging
 import socket
 import ssl as tls
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Sequence, Set
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,7 +15,7 @@ from herdwick.runtime import current_clock
 from .contain import contained
 from .gate import Plain, Upgrade, Verdict
 from .hosting import hosted
-from .poller import Poller, SocketCarrier, SocketEntrance, can_poll
+from .poller import Poller, Ready, SocketCarrier, SocketEntrance, can_poll
 from .scope import Peers
 from .sockets import Address, accept_forever, address_of, base_url, bind, close_all, tune_all
 from .ticker import Ticker
@@ -81,20 +81,35 @@ class Listener:
 
     async def _stop_gracefully(self) -> None:
         deadline = anyio.current_time() + self._grace
+        present = self._websockets()
         with anyio.CancelScope(deadline=deadline):
-            # Still accepting: a handshake that comes meanwhile is answered with 503.
+            # Still accepting, until the last WebSocket has left: a handshake that comes meanwhile
+            # is answered with 503.
             await self._service.app.drain()
+            await self._gone(present)
         # First the tasks that accept, then the sockets: trio objects to the other order.
         self._accepting.cancel()
         for visit in self._visits:
             visit.stop()
+        if self._poller is not None:
+            self._poller.drop_entrances()
         with anyio.CancelScope(deadline=deadline):
-            if self._poller is not None:
-                self._poller.drop_entrances()
-                await self._poller.empty()
-            while self._visits:
-                self._left = anyio.Event()
-                await self._left.wait()
+            await self._gone({*self._visits, *(self._poller or ())})
+
+    def _websockets(self) -> set[Visit | Ready]:
+        upgraded = {visit for visit in self._visits if visit.upgraded}
+        return {
+            *upgraded,
+            *(each for each in self._poller or () if isinstance(each, SocketCarrier)),
+        }
+
+    async def _gone(self, those: Set[Visit | Ready]) -> None:
+        """Wait until they have left."""
+        if self._poller is not None:
+            await self._poller.gone(those)
+        while not self._visits.isdisjoint(those):
+            self._left = anyio.Event()
+            await self._left.wait()
 
     async def _accept(self) -> None:
         with self._accepting:

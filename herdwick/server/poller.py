@@ -14,7 +14,7 @@ import logging
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Final, Protocol
 
 import anyio
@@ -67,7 +67,7 @@ class Poller:
         self.pace = Pace(time.monotonic)
         self._resumed: list[SocketCarrier] = []
         self._asked = Waiter()
-        self._emptied = Waiter()
+        self._left = Waiter()
         self._open: set[Ready] = set()
 
     def __len__(self) -> int:
@@ -83,8 +83,7 @@ class Poller:
     def leave(self, item: Ready) -> None:
         """Take note that it is closed."""
         self._open.discard(item)
-        if not self._open:
-            self._emptied.wake()
+        self._left.wake()
 
     def drop_entrances(self) -> None:
         """End those that have made no request yet."""
@@ -92,10 +91,10 @@ class Poller:
             if isinstance(item, SocketEntrance):
                 item.drop()
 
-    async def empty(self) -> None:
-        """Wait until nothing is open."""
-        while self._open:
-            await self._emptied.wait()
+    async def gone(self, items: Set[object]) -> None:
+        """Wait until none of these is open."""
+        while not self._open.isdisjoint(items):
+            await self._left.wait()
 
     # ------------------------------------------------------------------ waiting
 

@@ -11,7 +11,7 @@ find the application by its lifespan:
 import asyncio
 import socket
 import ssl as tls
-from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -161,24 +161,24 @@ class Server(uvicorn.Server):
 
         Meanwhile it goes on listening: handshakes are answered with 503.
         """
-        limits = self._app.limits
+        limits, present = self._app.limits, self._websockets()
         with anyio.move_on_after(REQUEST_GRACE):
             await self._app.drain()
         with anyio.move_on_after(limits.close_timeout):
-            await self._websockets_closed()
-        for websocket in self._websockets():
+            await self._gone(present)
+        for websocket in present & self._websockets():
             websocket.drop()  # the peer does not read
         self.should_exit = True
 
-    async def _websockets_closed(self) -> None:
+    async def _gone(self, websockets: Set[WebSocketProtocol]) -> None:
         # uvicorn's own shutdown closes a socket while its peer still sends: that resets the
         # connection, and what we have sent last is lost, the close frame too.
-        while self._websockets():  # noqa: ASYNC110 - uvicorn has no event for it
+        while not websockets.isdisjoint(self._websockets()):  # noqa: ASYNC110 - there is no event
             await anyio.sleep(LOOK_EVERY)
 
-    def _websockets(self) -> list[WebSocketProtocol]:
+    def _websockets(self) -> set[WebSocketProtocol]:
         connections: set[Any] = self.server_state.connections
-        return [each for each in connections if isinstance(each, WebSocketProtocol)]
+        return {each for each in connections if isinstance(each, WebSocketProtocol)}
 
 
 @asynccontextmanager

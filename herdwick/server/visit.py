@@ -75,6 +75,8 @@ class Visit:
         """What has come of the first request already."""
         self._http: HTTPConnection | None = None
         self._stopping = False
+        self.upgraded = False
+        """Whether it has become a WebSocket."""
 
     def stop(self) -> None:
         """End once the request in flight has been answered; an idle connection ends now."""
@@ -128,6 +130,7 @@ class Visit:
             transport = StreamTransport(stream, service, head)
             receiver = transport.hand_over(service.app, handshake)
             if receiver is not None:
+                self.upgraded = True
                 return await transport.run(receiver, http.unread())
             transport.abort()
             service.ticker.forget(transport)
