@@ -86,6 +86,8 @@ class Client:
         """When it has come."""
         self.reads = True
         """Whether it reads at all."""
+        self.on_open: Callable[[Client], object] | None = None
+        """Who is told that its handshake was accepted."""
         self._closed: tuple[int, str] | None = None
         """What the server's close frame has said."""
         self._crowd = crowd
@@ -94,6 +96,8 @@ class Client:
         self._socket = socket.socket()
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if crowd.buffer:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, crowd.buffer)
         self._socket.bind((next(HOSTS), 0))
         self._socket.connect_ex(crowd.address)
         self._watched = WRITE
@@ -193,6 +197,8 @@ class Client:
             self._received = rest
             if self.status == 101:
                 self.phase = "open"
+                if self.on_open is not None:
+                    self.on_open(self)
 
     def _take_frames(self) -> None:
         data, at = self._received, 0
@@ -230,6 +236,8 @@ class Crowd:
         self.address = ("127.0.0.1", port)
         self.connected = 0
         """How many there have been."""
+        self.buffer = 0
+        """Bytes that the kernel takes for each who comes from now on; 0: as many as it likes."""
         self._selector = selectors.DefaultSelector()
         self._present: dict[Client, None] = {}
 

@@ -92,6 +92,12 @@ class Server:
         return msgspec.convert(self.ask("/holdings"), Holdings)
 
     @property
+    def most_mib(self) -> float:
+        """The most resident memory that it has ever had."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return float(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    @property
     def answered(self) -> dict[str, int]:
         """How many messages it has answered, by client; it tells that in the end."""
         [line] = [line for line in self.told.splitlines() if line.startswith("answered {")]

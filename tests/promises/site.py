@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Never
@@ -36,9 +37,7 @@ CLOSE_TIMEOUT: Final = 1.0
 IDLE: Final = 1.0
 """Seconds after which a room that nobody needs is put away."""
 
-app = Application(
-    limits=Limits(close_timeout=CLOSE_TIMEOUT, outbox_bytes=256 * 1024, pause_timeout=5.0)
-)
+app = Application(limits=Limits(close_timeout=CLOSE_TIMEOUT, pause_timeout=5.0))
 
 # ---------------------------------------------------------------- echoes
 
@@ -171,14 +170,14 @@ async def member(websocket: WebSocket, topic: str) -> None:
         await websocket.wait_closed()
 
 
-@app.ws("/flood/{each_second}")
-async def flood(websocket: WebSocket, each_second: int) -> None:
-    """Broadcast so many KiB a second to the topic `flood`, for as long as the client says."""
+@app.ws("/flood/{each_second:int}/{size:int}")
+async def flood(websocket: WebSocket, each_second: int, size: int) -> None:
+    """Broadcast messages of a size to the topic `flood`, for as long as the client says."""
     await websocket.accept()
     seconds = float(await websocket.receive_text())
     began = anyio.current_time()
     for number in range(int(seconds * each_second)):
-        await app.broadcast("flood", f"{number} ".ljust(1024, "x"))
+        await app.broadcast("flood", f"{number} {time.monotonic()} ".ljust(size, "x"))
         await anyio.sleep_until(began + number / each_second)
     await websocket.send_text("done")
 
