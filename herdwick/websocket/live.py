@@ -120,6 +120,8 @@ class Live:
     # ------------------------------------------------------------------ join and leave
 
     def _join(self, frame: protocol.Join) -> None:
+        if self._connection.ending is not None:
+            return  # sent just before it hung up: nobody would ever end the membership
         try:
             self._paces.check_join(self._now())
             self._check_reachable(frame.topic)

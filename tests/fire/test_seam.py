@@ -30,6 +30,9 @@ from herdwick.actors import (
 from herdwick.runtime import Slot, slot_of
 from herdwick.testing import TestClient, TestWebSocket, settle
 
+from .arena import Stage
+from .peers import V1Peer
+
 Kind: TypeAlias = Literal["room", "topic"]
 When: TypeAlias = Literal["fresh", "since"]
 
@@ -244,3 +247,20 @@ async def test_a_crash_at_any_step_of_a_join_refuses_it_at_most_and_the_next_one
             assert peer.close_code is None
     assert "refused" in outcomes
     assert "joined" in outcomes
+
+
+@pytest.mark.parametrize("topic", ["room:a", "catch:a", "bare:a"])
+async def test_who_asks_to_join_and_hangs_up_at_once_is_no_member(topic: str) -> None:
+    stage = Stage()
+    async with stage.running():
+        peer = V1Peer(stage, "ada")
+        await peer.connect()
+        await settle()
+
+        peer.join(topic)
+        peer.drop(1000)
+        await anyio.sleep(1)
+
+        found = stage.topic(topic)
+        assert found is None or not found.members
+        assert not peer.connection.memberships
