@@ -155,20 +155,21 @@ class Poller:
         while True:
             while not (self.pace or self._resumed):
                 await self._asked.wait()
-            resumed, self._resumed = self._resumed, []
-            for carrier in resumed:
-                self._read_on(carrier)
+            self._read_on()
             while self.pace and not self.pace.is_time():
                 await checkpoint()
             if self.pace:
                 self.pace.write()
 
-    def _read_on(self, carrier: SocketCarrier) -> None:
-        try:
-            carrier.read_on()
-        except Exception:
-            logger.exception(BUG, extra={"kind": "bug"})
-            carrier.drop()
+    def _read_on(self) -> None:
+        # In a call of its own: a local of the task would keep the last one that it has had.
+        resumed, self._resumed = self._resumed, []
+        for carrier in resumed:
+            try:
+                carrier.read_on()
+            except Exception:
+                logger.exception(BUG, extra={"kind": "bug"})
+                carrier.drop()
 
 
 class SocketEntrance:

@@ -152,7 +152,7 @@ class Fell(Room[Say | Fault | Poison]):
 HISTORY: Final = History(size=2000, ttl=600.0)
 room = app.room("fell:{name}", history=HISTORY, slow=CatchUp(patience=5.0), cool_down=2.0)(Fell)
 app.room("hut:{name}", presence=True, idle=IDLE)(type("Hut", (Fell,), {"__init__": Fell.__init__}))
-app.topic("tick", history=HISTORY, slow=Disconnect(), authorize=everyone)
+app.topic("tick", history=HISTORY, slow=Disconnect(), authorize=everyone, idle=3600)
 app.topic("flood", slow=Disconnect(), authorize=everyone)
 
 

@@ -23,13 +23,13 @@ from .crowd import PATIENCE, Client, Crowd
 from .holdings import Holdings
 from .report import Report
 from .servers import Server, serving
-from .site import FAILURES
+from .site import FAILURES, IDLE
 
 ROUNDS: Final = 10
 """Rounds of one server; the first one only warms up."""
 GROWTH: Final = 5.0
 """MiB that the process may have grown by in the end."""
-PRESENT: Final = 200
+PRESENT: Final = 400
 """Clients that are there at the same time, at most."""
 ROOMS: Final = 300
 """Names of the rooms that are joined."""
@@ -178,6 +178,7 @@ def soak(name: str, seconds: float, seed: int, report: Report) -> None:
     with serving(name) as server, Crowd(server.port) as crowd:
         visits = Visits(crowd, random.Random(seed))
         first: Holdings | None = None
+        warm_up(visits)
         for number in range(ROUNDS):
             carry_on(visits, seconds / ROUNDS)
             visits.all_leave()
@@ -194,6 +195,15 @@ def soak(name: str, seconds: float, seed: int, report: Report) -> None:
             report.broken.append(f"{name}: it has grown by {grown:.1f} MiB")
 
 
+def warm_up(visits: Visits) -> None:
+    """Have made whatever is made once: by each way to come, and for the first publication."""
+    heard: list[bytes] = []
+    visits.crowd.connect("/member/tick", hear=lambda client, payload: heard.append(payload))
+    for way in (*WAYS, *RARE):
+        way(visits)
+    visits.crowd.until(lambda: heard, "the first publication has come")
+
+
 def carry_on(visits: Visits, seconds: float) -> None:
     """Let clients come and go for so long."""
     until = time.monotonic() + seconds
@@ -206,14 +216,14 @@ def carry_on(visits: Visits, seconds: float) -> None:
 
 
 def settled(server: Server, first: Holdings | None) -> Holdings:
-    """Wait until it holds what it held first, or else for long, and give what it holds."""
+    """Wait until it holds what it held first, or has come to rest, and give what it holds."""
     deadline = time.monotonic() + PATIENCE
-    before, held = None, server.holdings()
-    while not (held.exact == (before or held).exact if first is None else held.exact == first.exact) or before is None:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(1.5)
+    held = server.holdings()
+    while time.monotonic() < deadline and (first is None or held.exact != first.exact):
+        time.sleep(1.5 * IDLE)  # rooms that nobody needs are put away
         before, held = held, server.holdings()
+        if first is None and held.exact == before.exact:
+            break
     return held
 
 
