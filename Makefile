@@ -5,8 +5,12 @@ BACKEND = asyncio
 PORT = 8000
 JOBS = 4
 SECONDS = 60
+MINUTES = 5
+# What soak and chaos are told: both backends and a seed of their own, unless the caller says which.
+CHOSEN = $(if $(filter command line environment,$(origin BACKEND)),--backend $(BACKEND)) \
+	$(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint types format coverage fire bench autobahn fuzz reference clean environment ruff imports mypy pyright
+.PHONY: help demo test lint types format coverage fire soak chaos bench autobahn fuzz reference clean environment ruff imports mypy pyright
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -36,9 +40,15 @@ coverage: environment ## Measure, by branch, what the tests reach
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
 
-fire: environment ## Prove the guarantees of rooms and supervisors at full size on each backend: some minutes
+fire: environment ## Prove the promises at full size on each backend: some minutes
 	HERDWICK_FIRE=1 HERDWICK_MACHINE=5 .venv/bin/python -m pytest tests/fire \
-		tests/runtime/test_supervisor_machine.py
+		tests/runtime/test_supervisor_machine.py tests/promises
+
+soak: environment ## Let connections of all kinds come and go, and see that nothing is left (MINUTES=5)
+	@.venv/bin/python -m tests.promises.soak --seconds $$((60 * $(MINUTES))) $(CHOSEN)
+
+chaos: environment ## Kill whatever may die, and see that whoever lives misses nothing (MINUTES=5)
+	@.venv/bin/python -m tests.promises.chaos --seconds $$((60 * $(MINUTES))) $(CHOSEN)
 
 bench: ## Measure herdwick beside other servers (QUICK=1: in a minute)
 	@tools/environment .venv-bench "$(PYTHON)" bench --editable . --group peers

@@ -120,14 +120,16 @@ class Server:
 
 
 @contextmanager
-def serving(name: str, *more: str) -> Generator[Server]:
-    """Serve the application in one of the ways; the process does not outlive the block."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def serving(name: str, **settings: str) -> Generator[Server]:
+    """Serve the application in one of the ways; the process does not outlive the block.
+
+    `settings` are more of the environment.
+    """
     with tempfile.NamedTemporaryFile(prefix="herdwick-") as log:
         process = subprocess.Popen(
-            [sys.executable, *SERVERS[name], *more],
+            [sys.executable, *SERVERS[name]],
             cwd=ROOT,
-            env=environment,
+            env={**os.environ, **settings},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

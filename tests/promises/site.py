@@ -1,6 +1,7 @@
 """The application that is put to the test: what its handlers raise, its rooms, what it holds."""
 
 import asyncio
+import os
 import sys
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from herdwick import (
     Limits,
     Member,
     Message,
+    Params,
     Room,
     WebSocket,
     everyone,
@@ -33,8 +35,9 @@ from herdwick.runtime.tree import children_of
 from .holdings import hold
 
 SECRET: Final = "the secret"
-CLOSE_TIMEOUT: Final = 1.0
-IDLE: Final = 1.0
+CLOSE_TIMEOUT: Final = float(os.environ.get("CLOSE_TIMEOUT", "1"))
+"""Short, for a drain takes as long where somebody does not read."""
+IDLE: Final = 0.3
 """Seconds after which a room that nobody needs is put away."""
 
 app = Application(limits=Limits(close_timeout=CLOSE_TIMEOUT, pause_timeout=5.0))
@@ -127,15 +130,23 @@ class Poison(Message):
     """Crash whoever handles it."""
 
 
+PAD: Final = "x" * 2048
+"""So that who stops reading is soon behind."""
+
+
 class Fell(Room[Say | Fault | Poison]):
     """Broadcasts what its members say, and can be poisoned."""
 
     def __init__(self, name: str) -> None: ...
 
+    async def on_join(self, member: Member, params: Params) -> object:
+        """Tell the one who joins what its connection is called."""
+        return member.id
+
     @from_member(Say)
     async def say(self, message: Say, member: Member) -> int:
         """Broadcast it."""
-        await self.broadcast([message.by, message.n])
+        await self.broadcast([message.by, message.n, PAD])
         return message.n
 
     @from_member(Fault)
@@ -149,10 +160,11 @@ class Fell(Room[Say | Fault | Poison]):
         raise LookupError("poisoned")
 
 
-HISTORY: Final = History(size=2000, ttl=600.0)
-room = app.room("fell:{name}", history=HISTORY, slow=CatchUp(patience=5.0), cool_down=2.0)(Fell)
+HISTORY: Final = History(size=300, ttl=600.0)
+SLOW: Final = CatchUp(patience=5.0)
+room = app.room("fell:{name}", history=HISTORY, slow=SLOW, cool_down=2.0)(Fell)
 app.room("hut:{name}", presence=True, idle=IDLE)(type("Hut", (Fell,), {"__init__": Fell.__init__}))
-app.topic("tick", history=HISTORY, slow=Disconnect(), authorize=everyone, idle=3600)
+app.topic("tick", history=HISTORY, slow=SLOW, authorize=everyone, idle=3600)
 app.topic("flood", slow=Disconnect(), authorize=everyone)
 
 
@@ -190,7 +202,7 @@ async def tick(context: Context[Poison]) -> None:
     context.every(0.1, Poison())
     while True:
         await context.receive()
-        await app.broadcast("tick", ["tick", next(_ticks)])
+        await app.broadcast("tick", ["tick", next(_ticks), ""])
 
 
 _ticks = iter(range(1, 10**9))

@@ -13,7 +13,6 @@ import argparse
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
@@ -25,8 +24,6 @@ from .report import Report
 from .servers import Server, serving
 from .site import FAILURES, IDLE
 
-ROUNDS: Final = 10
-"""Rounds of one server; the first one only warms up."""
 GROWTH: Final = 5.0
 """MiB that the process may have grown by in the end."""
 PRESENT: Final = 400
@@ -88,7 +85,7 @@ class Visits:
     def talk(self, end: Callable[[Client], object]) -> None:
         """Be answered a few times, now and then at length, and end it in this way."""
         client = self.crowd.connect("/echo/visitor")
-        words = ["x" * self.chance.choice((1, 100, 100_000)) for _ in range(3)]
+        words = ["x" * self.chance.choice((1, 100, 20_000)) for _ in range(3)]
         client.on_open = lambda client: [client.send(word) for word in words]
         self.later(client, end)
 
@@ -173,14 +170,14 @@ RARE: Final[Sequence[Way]] = (crash, read_nothing)
 # ---------------------------------------------------------------- a run
 
 
-def soak(name: str, seconds: float, seed: int, report: Report) -> None:
-    """Put one server to the test for so long; write down what is left of each round."""
+def soak(name: str, rounds: int, seconds: float, seed: int, report: Report) -> None:
+    """Put one server to the test in rounds of so long; write down what is left of each."""
     with serving(name) as server, Crowd(server.port) as crowd:
         visits = Visits(crowd, random.Random(seed))
         first: Holdings | None = None
         warm_up(visits)
-        for number in range(ROUNDS):
-            carry_on(visits, seconds / ROUNDS)
+        for number in range(rounds):
+            carry_on(visits, seconds)
             visits.all_leave()
             held = settled(server, first)
             report.row(name, number, crowd.connected, *shown(held))
@@ -239,6 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--backend", choices=BACKENDS, action="append", help="only this one")
     add("--seconds", type=float, default=300, help="of load, for each backend")
+    add("--rounds", type=int, default=10, help="of each server; the first one only warms up")
     add("--seed", type=int, default=random.randrange(10**6), help="of what the clients do")
     options = parser.parse_args(arguments)
     columns = ("server", "round", "connections", "tasks", "descriptors", "threads", "timers")
@@ -248,7 +246,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for backend in options.backend or BACKENDS:
         servers = BACKENDS[backend]
         for name in servers:
-            soak(name, options.seconds / len(servers), options.seed, report)
+            seconds = options.seconds / len(servers) / options.rounds
+            soak(name, options.rounds, seconds, options.seed, report)
     return report.end("soak.md")
 
 
