@@ -7,7 +7,7 @@ import os
 import threading
 from collections import Counter
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import trio
@@ -16,7 +16,7 @@ from herdwick import Application
 from herdwick.actors import Connection, Member, Topic
 from herdwick.runtime import Slot
 from herdwick.server.carrier import Carrier
-from herdwick.server.ticker import Wheel
+from herdwick.server.ticker import Ticking, Wheel
 from herdwick.websocket import Request, WebSocket
 
 KINDS: Final = (Carrier, Connection, Member, Request, Slot, Topic, WebSocket)
@@ -51,12 +51,12 @@ def hold(app: Application) -> Holdings:
         ctypes.CDLL(None).malloc_trim(0)  # what was needed once is not held
     found = gc.get_objects()
     objects = Counter(kind.__name__ for each in found for kind in KINDS if isinstance(each, kind))
-    wheels = sum(len(each) for each in found if isinstance(each, Wheel))
+    wheels = [cast("Wheel[Ticking]", each) for each in found if isinstance(each, Wheel)]
     return Holdings(
         tasks=_living_tasks(),
         descriptors=len(os.listdir("/dev/fd")),
         threads=threading.active_count(),
-        timers=len(app.system.timers.calls) + wheels,
+        timers=len(app.system.timers.calls) + sum(map(len, wheels)),
         objects={kind.__name__: objects[kind.__name__] for kind in KINDS},
         connections=app.connections,
         mib=_resident_mib(),

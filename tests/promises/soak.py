@@ -14,6 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeAlias
 
 from herdwick.protocol import SUBPROTOCOL, Join, encode
@@ -86,7 +87,7 @@ class Visits:
         """Be answered a few times, now and then at length, and end it in this way."""
         client = self.crowd.connect("/echo/visitor")
         words = ["x" * self.chance.choice((1, 100, 20_000)) for _ in range(3)]
-        client.on_open = lambda client: [client.send(word) for word in words]
+        client.on_open = partial(send_all, words)
         self.later(client, end)
 
     def later(self, client: Client, act: Callable[[Client], object]) -> None:
@@ -95,6 +96,12 @@ class Visits:
         at = now + self.chance.uniform(0.01, STAY)
         self._due.append((at, lambda: act(client)))
         self._due.append((at + STAY, client.reset))
+
+
+def send_all(texts: Sequence[str], client: Client) -> None:
+    """Send messages, one after another."""
+    for text in texts:
+        client.send(text)
 
 
 def come_and_go(visits: Visits) -> None:
@@ -141,7 +148,7 @@ def join_rooms(visits: Visits) -> None:
     """Join rooms that nobody else needs, mostly, and go in any way."""
     client = visits.crowd.connect("/rooms", OFFERED)
     topics = [f"hut:{visits.chance.randrange(ROOMS)}", "tick", "nowhere:a"]
-    client.on_open = lambda client: [client.send(encode(Join(1, topic))) for topic in topics]
+    client.on_open = partial(send_all, [encode(Join(1, topic)) for topic in topics])
     visits.later(client, visits.chance.choice((Client.close, Client.reset, Client.leave)))
 
 
