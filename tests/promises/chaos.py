@@ -31,11 +31,11 @@ POISONED: Final = "fell:p"
 MEMBERS: Final = 60
 IN_POISON: Final = 10
 BYSTANDERS: Final = 40
-MESSAGES: Final = 200
+MESSAGES: Final = 150
 """Pushes and echoes, a second each."""
 BLOWS: Final = 10
 """A second."""
-LONGEST_STALL: Final = 12.0
+LONGEST_STALL: Final = 15.0
 """Seconds; patience with a member that is behind is shorter."""
 
 SHARED: Final = (
@@ -81,7 +81,7 @@ class Chaos:
         self.counts: Counter[str] = Counter()
         """What was done, and how often."""
         poisoned = (*TOPICS, POISONED)
-        crowd.buffer = 32 * 1024  # or the kernel would hold for seconds what nobody reads
+        crowd.buffer = 128 * 1024  # or the kernel would hold for seconds what nobody reads
         self.fans = [
             Fan(crowd, f"{n}", poisoned if n < IN_POISON else TOPICS, self.books, self.notices)
             for n in range(MEMBERS)
