@@ -54,7 +54,7 @@ def fail_all(crowd: Crowd, echoes: Echoes, bystanders: list[Client], kind: str) 
 @pytest.mark.parametrize("server_name", ["asyncio", "trio"])
 def test_whatever_handlers_raise_no_other_connection_loses_a_message(server_name: str) -> None:
     echoes = Echoes()
-    with serving(server_name) as server, Crowd(server.port) as crowd:
+    with serving(server_name, CLOSE_TIMEOUT="5") as server, Crowd(server.port) as crowd:
         bystanders = crowd.gather(["/echo/bystander"] * SIZE.bystanders)
         for each in bystanders:
             echoes.add(each)
