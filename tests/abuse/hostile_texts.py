@@ -36,7 +36,7 @@ def is_searched_for(name: str) -> bool:
     """Tell whether an expression is tried at each place of a text, not only at its beginning."""
     module, _, own = name.rpartition(".")
     source = inspect.getsource(importlib.import_module(module))
-    return f"{own}.search(" in source or f"{own}.sub(" in source
+    return any(f"{own}.{method}(" in source for method in ("search", "sub", "finditer"))
 
 
 def texts() -> Iterator[str]:

@@ -27,6 +27,6 @@ def test_no_text_keeps_an_expression_or_a_parser_busy() -> None:
 def test_the_expressions_are_found() -> None:
     found = {name for name, _ in expressions()}
 
-    assert {"herdwick.server.head._FIELDS", "herdwick.server.logs._PARAMETER"} <= found
-    assert is_searched_for("herdwick.server.logs._PARAMETER")
+    assert {"herdwick.server.head._FIELDS", "herdwick.runtime.logs._NAME"} <= found
+    assert is_searched_for("herdwick.runtime.logs._NAME")
     assert not is_searched_for("herdwick.server.head._FIELDS")

@@ -26,13 +26,13 @@ from herdwick.routing import (
     check_topic,
 )
 from herdwick.routing.pattern import split_path
+from herdwick.runtime.logs import redacted
 from herdwick.server.assembly import Assembly
 from herdwick.server.connection import Phase, WebSocketConnection
 from herdwick.server.frames import FrameError, Header, build_close, parse_close
 from herdwick.server.gate import Gate, Upgrade, Verdict
 from herdwick.server.handshake import Refusal, build_acceptance
 from herdwick.server.head import parse_head
-from herdwick.server.logs import redacted
 from herdwick.server.scope import InvalidTarget, Peers, split_target
 from herdwick.server.target import MalformedTarget, Target
 from herdwick.server.visit import examine
