@@ -25,10 +25,16 @@ class Contestant:
     trio: bool = False
     cannot: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     """The workloads that make no sense for it, and why."""
+    timeless: tuple[str, ...] = ()
+    """What turns off the work that it does by the clock: where instructions are counted, all else
+    takes 50 times as long, and such work would count 50 times."""
 
     def started_on(self, port: int) -> list[str]:
         """Give the command for one port."""
         return [sys.executable, "-m", *(word.format(port=port) for word in self.command)]
+
+
+NO_WATCHDOG: Final = ("--blocked-after", "off")
 
 
 def _uvicorn(module: str) -> tuple[str, ...]:
@@ -53,7 +59,7 @@ def _program(module: str) -> tuple[str, ...]:
 
 CONTESTANTS: Final = (
     Contestant(RAW, _uvicorn("raw")),
-    Contestant("herdwick", _herdwick("asyncio")),
+    Contestant("herdwick", _herdwick("asyncio"), timeless=NO_WATCHDOG),
     Contestant("herdwick, plain ASGI", _uvicorn("herdwick")),
     Contestant("Starlette", _uvicorn("starlette")),
     Contestant("BlackSheep", _uvicorn("blacksheep")),
@@ -70,7 +76,7 @@ CONTESTANTS: Final = (
         },
     ),
     Contestant(HYPERCORN, _hypercorn("raw"), trio=True),
-    Contestant("herdwick, trio", _herdwick("trio"), trio=True),
+    Contestant("herdwick, trio", _herdwick("trio"), trio=True, timeless=NO_WATCHDOG),
 )
 
 QUICK: Final = (RAW, "herdwick", "picows", HYPERCORN, "herdwick, trio")

@@ -51,7 +51,7 @@ def count_instructions(contestant: Contestant, workload: Workload, folder: Path)
     port, counts = free_port(), folder / "counts"
     valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet"]
     valgrind += [f"--callgrind-out-file={counts}"]
-    command = [*valgrind, *contestant.started_on(port)]
+    command = [*valgrind, *contestant.started_on(port), *contestant.timeless]
     load_command = [str(build_generator(folder)), *workload.arguments(socketio=contestant.socketio)]
     load_command += ["--port", str(port), "--seconds", str(SECONDS)]
     with serving(command, port, None, folder / "log.txt") as server:
