@@ -13,6 +13,7 @@ The layers, from the sockets inwards:
     streams      the driver over any byte stream: TLS, and where there is no epoll
     connection   one WebSocket without I/O: what is true of it whatever carries it
     assembly, keepalive, outbox, frames    its parts; head, handshake, scope    how it begins
+    proxies      what trusted proxies say of the client
 
 And around it, what the command line does:
 

@@ -12,6 +12,7 @@ from .exchange import Exchange
 from .gate import END, NO_REQUEST
 from .handshake import Refusal, find_ambiguity, find_excess
 from .head import Head, parse_head
+from .proxies import Proxies
 from .scope import InvalidTarget, Peers, http_scope
 from .streams import LOST, RECEIVE_BYTES
 
@@ -72,13 +73,16 @@ class HTTPConnection:
         refusal.log()
         await self.write(refusal.response())
 
-    async def answer(self, app: ASGIApp, head: Head, state: MutableMapping[str, object]) -> bool:
+    async def answer(
+        self, app: ASGIApp, head: Head, state: MutableMapping[str, object], proxies: Proxies
+    ) -> bool:
         """Let the application answer a request, and tell whether another one may follow."""
         try:
             scope = http_scope(head, self._peers, state=state)
         except InvalidTarget as error:
             await self.refuse(Refusal(400, str(error)))
             return False
+        proxies.adapt_scope(scope, head)
         return await Exchange(self, head).run(app, scope)
 
     async def feed(self) -> int:

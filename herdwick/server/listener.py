@@ -14,6 +14,7 @@ from herdwick.runtime import current_clock
 
 from .contain import contained
 from .gate import Plain, Upgrade, Verdict
+from .handshake import Refusal
 from .hosting import hosted
 from .poller import Poller, Ready, SocketCarrier, SocketEntrance, can_poll
 from .scope import Peers
@@ -150,6 +151,8 @@ class Listener:
         service = self._service
         if isinstance(verdict, Upgrade):
             handshake = examine(verdict.head, peers, service.state)
+            if not isinstance(handshake, Refusal):
+                service.proxies.adapt(handshake)
             carrier = SocketCarrier(connection, service, self._poller)
             carrier.open(service.app, handshake, verdict)
         else:

@@ -86,13 +86,14 @@ class Handshake(Request):
         InvalidTarget: See `split_target`.
     """
 
-    __slots__ = ("_client", "_head", "_plain", "_root_path", "_secure", "_server", "_state")
+    __slots__ = ("_client", "_plain", "_root_path", "_secure", "_server", "_state", "head")
 
     def __init__(
         self, head: Head, peers: Peers, *, root_path: str = "", state: MutableMapping[str, object]
     ) -> None:
         super().__init__(None)
-        self._head = head
+        self.head = head
+        """What it was read from."""
         # Not the peers themselves: one object more for each connection.
         self._client, self._server, self._secure = peers.client, peers.server, peers.secure
         self._root_path = root_path
@@ -106,7 +107,7 @@ class Handshake(Request):
         """The ASGI scope (WebSocket specification 2.4)."""
         if self._scope is None:
             peers = Peers(self._client, self._server, self._secure)
-            scope = _scope(self._head, peers, self._root_path, self._state)
+            scope = _scope(self.head, peers, self._root_path, self._state)
             scope.update(
                 type="websocket",
                 scheme=self.scheme,
@@ -130,7 +131,7 @@ class Handshake(Request):
     def raw_path(self) -> str:
         """The path as it was sent, percent-encoded and without the query."""
         if self._plain and self._scope is None:
-            return self._head.target.partition(b"?")[0].decode()
+            return self.head.target.partition(b"?")[0].decode()
         return super().raw_path
 
     @property
@@ -141,13 +142,7 @@ class Handshake(Request):
     @property
     def raw_headers(self) -> RawHeaders:
         """The header fields as they travel, with names in lower case."""
-        return self._head.headers if self._scope is None else super().raw_headers
-
-    @property
-    def was_forwarded(self) -> bool:
-        """Whether a proxy says whom it has forwarded it for."""
-        fields = self._head.values
-        return b"x-forwarded-for" in fields or b"x-forwarded-proto" in fields
+        return self.head.headers if self._scope is None else super().raw_headers
 
     @property
     def scheme(self) -> str:
@@ -160,7 +155,7 @@ class Handshake(Request):
     def query_string(self) -> bytes:
         """The part of the URL behind the `?`, percent-encoded."""
         if self._scope is None:
-            return self._head.target.partition(b"?")[2]
+            return self.head.target.partition(b"?")[2]
         return super().query_string
 
     @property
@@ -173,7 +168,7 @@ class Handshake(Request):
     def subprotocols(self) -> list[str]:
         """The subprotocols that the client offers, the one it likes best first."""
         if self._scope is None:
-            offered = self._head.tokens(b"sec-websocket-protocol")
+            offered = self.head.tokens(b"sec-websocket-protocol")
             return [token.decode("latin-1") for token in offered]
         return super().subprotocols
 

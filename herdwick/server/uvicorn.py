@@ -11,20 +11,20 @@ find the application by its lifespan:
 import asyncio
 import socket
 import ssl as tls
-from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping, Sequence, Set
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, MutableMapping, Sequence, Set
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Final, cast
 
 import anyio
 import uvicorn
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from .gate import Gate
 from .hosting import hosted
 from .protocols import Entrance, Station, WebSocketProtocol
+from .proxies import Proxies
 from .requests import make_http
 from .scope import Handshake
 from .sockets import base_url, close_all, tune_all
@@ -98,30 +98,15 @@ def make_station(
         asyncio.get_running_loop(),
         state,
         config.root_path,
-        _adapter(config),
+        Proxies(config.forwarded_allow_ips).adapt if config.proxy_headers else _leave_alone,
         lambda: server_state.default_headers,
         cast("set[Any]", server_state.connections),
         tunes,
     )
 
 
-def _adapter(config: uvicorn.Config) -> Callable[[Handshake], None]:
-    """Give what corrects a handshake by the headers of trusted proxies, as uvicorn does it."""
-    if not config.proxy_headers:
-        return lambda handshake: None
-    middleware = ProxyHeadersMiddleware(_nothing, trusted_hosts=config.forwarded_allow_ips)
-
-    def adapt(handshake: Handshake) -> None:
-        if handshake.was_forwarded:
-            running = middleware(cast(Any, handshake.scope), cast(Any, None), cast(Any, None))
-            with suppress(StopIteration):
-                running.send(None)  # it changes the scope, and waits for nothing
-
-    return adapt
-
-
-async def _nothing(scope: object, receive: object, send: object) -> None:
-    """Be the application behind the middleware."""
+def _leave_alone(handshake: Handshake) -> None:
+    """Heed no proxy."""
 
 
 class Server(uvicorn.Server):

@@ -18,6 +18,7 @@ from .carrier import BROKEN, Connects
 from .handshake import Refusal, asks_upgrade, find_refusal
 from .head import Head
 from .http import HTTPConnection
+from .proxies import Proxies
 from .scope import Handshake, InvalidTarget, Peers
 from .sockets import forget_unsent
 from .streams import LOST, RECEIVE_BYTES, StreamTransport
@@ -54,6 +55,7 @@ class Service:
     clock: Clock
     ssl: tls.SSLContext | None = None
     state: MutableMapping[str, object] = field(default_factory=dict[str, object])
+    proxies: Proxies = field(default_factory=Proxies)
 
     @property
     def limits(self) -> Limits:
@@ -114,10 +116,11 @@ class Visit:
         http = self._http = HTTPConnection(stream, self._peers, self._limits, self._early)
         if self._stopping:
             http.stop()
+        service = self._service
         while (head := await http.next_head()) is not None:
             if asks_upgrade(head):
                 return await self._upgrade(stream, http, head)
-            if not await http.answer(self._service.app, head, self._service.state):
+            if not await http.answer(service.app, head, service.state, service.proxies):
                 break
         if http.lingering:
             await linger(stream, self._limits.close_timeout)
@@ -127,6 +130,7 @@ class Visit:
         service = self._service
         handshake = examine(head, self._peers, service.state)
         if not isinstance(handshake, Refusal):
+            service.proxies.adapt(handshake)
             transport = StreamTransport(stream, service, head)
             receiver = transport.hand_over(service.app, handshake)
             if receiver is not None:

@@ -10,8 +10,7 @@ from herdwick import Application, Limits, Rate, WebSocket
 from tests.acceptance.stage import Stage
 from tests.server.wire import Wire, connected, frame, upgrade
 from tests.support.clients import Peer, Refused, closing
-from tests.support.raw_client import RawPeer, raw_client
-from tests.support.servers import RUN
+from tests.support.raw_client import RawPeer
 from tests.support.waiting import until
 
 
@@ -191,17 +190,17 @@ async def test_a_client_that_leaves_before_it_is_answered_takes_nobodys_place(
             await until(lambda: app.connections == 0)
 
 
-@pytest.mark.asyncio_only
-async def test_behind_a_proxy_that_is_trusted_the_address_is_the_clients() -> None:
-    stage = Stage(RUN, raw_client)
+async def test_behind_a_proxy_that_is_trusted_the_address_is_the_clients(
+    ours: Stage[RawPeer],
+) -> None:
     app = Application(limits=Limits(connections_per_address=1))
     app.ws("/")(waits)
 
-    async with stage.serve(app) as url:
+    async with ours.serve(app) as url:
         ada, bob = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
-        async with stage.connect(url, headers=ada), stage.connect(url, headers=bob):
+        async with ours.connect(url, headers=ada), ours.connect(url, headers=bob):
             with pytest.raises(Refused) as caught:
-                async with stage.connect(url, headers=ada):
+                async with ours.connect(url, headers=ada):
                     pass
 
     assert caught.value.status == 429
