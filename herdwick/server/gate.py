@@ -63,10 +63,21 @@ class Gate:
             self._torn = self._torn or bytearray(data)
             return None
         data = bytes(come)
-        head = parse_head(data[: end + 2])
-        if head is None:
-            return NO_REQUEST
-        refusal = find_excess(head, self._limits)
-        if refusal is None and not asks_upgrade(head):
-            return find_ambiguity(head) or Plain(data)
-        return refusal or Upgrade(head, data[end + 4 :])
+        head = read_head(data[: end + 2], self._limits)
+        if isinstance(head, Refusal):
+            return head
+        return Upgrade(head, data[end + 4 :]) if asks_upgrade(head) else Plain(data)
+
+
+def read_head(data: bytes, limits: Limits) -> Head | Refusal:
+    """Read a head up to its empty line, and judge what is to hold for each request."""
+    head = parse_head(data)
+    return NO_REQUEST if head is None else judge_head(head, limits) or head
+
+
+def judge_head(head: Head, limits: Limits) -> Refusal | None:
+    """Give the answer to a head that is too large, or may be read in two ways."""
+    refusal = find_excess(head, limits)
+    if refusal is None and not asks_upgrade(head):
+        refusal = find_ambiguity(head)
+    return refusal

@@ -9,9 +9,9 @@ from anyio.abc import ByteStream
 from herdwick.websocket import ASGIApp, Limits
 
 from .exchange import Exchange
-from .gate import END, NO_REQUEST
-from .handshake import Refusal, find_ambiguity, find_excess
-from .head import Head, parse_head
+from .gate import END, read_head
+from .handshake import Refusal
+from .head import Head
 from .proxies import Proxies
 from .scope import InvalidTarget, Peers, http_scope
 from .streams import LOST, RECEIVE_BYTES
@@ -49,22 +49,18 @@ class HTTPConnection:
         with anyio.move_on_after(self._limits.head_timeout) as self._waiting:
             if self.stopping:
                 return None
-            refusal: Refusal | None
+            head: Head | Refusal
             try:
                 come = await self._next_request()
             except h11.RemoteProtocolError as error:
-                refusal = Refusal(error.error_status_hint, f"not an HTTP request: {error}")
+                head = Refusal(error.error_status_hint, f"not an HTTP request: {error}")
             else:
                 if come is None:
                     return None
-                head = parse_head(come[: come.find(END) + 2])
-                if head is None:
-                    refusal = NO_REQUEST
-                else:
-                    refusal = find_excess(head, self._limits) or find_ambiguity(head)
-                    if refusal is None:
-                        return head
-            await self.refuse(refusal)
+                head = read_head(come[: come.find(END) + 2], self._limits)
+            if isinstance(head, Head):
+                return head
+            await self.refuse(head)
         return None
 
     async def refuse(self, refusal: Refusal) -> None:

@@ -4,8 +4,6 @@ import os
 from contextlib import suppress
 from typing import Any, cast
 
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-
 from herdwick.websocket import Scope
 
 from .head import Head
@@ -22,6 +20,9 @@ class Proxies:
     """
 
     def __init__(self, trusted: str | list[str] | None = None) -> None:
+        # Not before a server runs: it brings all of uvicorn.
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
         if trusted is None:
             trusted = os.environ.get("FORWARDED_ALLOW_IPS", TRUSTED)
         self._middleware = ProxyHeadersMiddleware(_nothing, trusted_hosts=trusted)

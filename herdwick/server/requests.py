@@ -14,9 +14,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .gate import END, NO_REQUEST
-from .handshake import Refusal, find_ambiguity
-from .head import parse_head
+from .gate import END, judge_head, read_head
+from .handshake import Refusal
+from .head import Head
 from .protocols import Station, WebSocketProtocol
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Bounded(Base):
         self.logger = cast(logging.Logger, Mild(self.logger))
         self._station = station
         self._in_head = False
+        self._refusal: Refusal | None = None
+        """Why the head in hand is refused, where we know better than the parser."""
         self._begun = 0
         """How many heads have begun."""
         self._size = 0
@@ -80,7 +82,7 @@ class Bounded(Base):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, so that the peer can read that."""
-        self._refuse(Refusal(400, msg))
+        self._refuse(self._refusal or Refusal(400, msg))
 
     def _begin_head(self) -> None:
         self._in_head = True
@@ -116,10 +118,9 @@ class BoundedH11(Bounded, H11Protocol):  # type: ignore[misc]  # pyright: ignore
         connection = self.conn
         come = connection.trailing_data[0]
         if connection.their_state is h11.IDLE and END in come:
-            head = parse_head(come[: come.find(END) + 2])  # h11 is lenient
-            refusal = NO_REQUEST if head is None else find_ambiguity(head)
-            if refusal is not None:
-                self._refuse(refusal)
+            head = read_head(come[: come.find(END) + 2], self._station.limits)  # h11 is lenient
+            if isinstance(head, Refusal):
+                self._refuse(head)
                 return
         super().handle_events()
         in_head = connection.their_state is h11.IDLE and bool(connection.trailing_data[0])
@@ -143,8 +144,13 @@ else:
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
-            """End it."""
+            """End it; a head that is refused ends the connection."""
             self._in_head = False
+            method, version = self.parser.get_method(), self.parser.get_http_version()
+            head = Head(method.decode(), self.url, version, self.headers)
+            self._refusal = judge_head(head, self._station.limits)
+            if self._refusal is not None:
+                raise ValueError(self._refusal.detail)  # to the parser, and so to whoever feeds it
             super().on_headers_complete()
 
     BoundedHTTP = BoundedHTTPTools

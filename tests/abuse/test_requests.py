@@ -70,9 +70,6 @@ REFUSED = {
     "hidden by a bare line feed": post(b"X: y\nContent-Length: 3", body=b"abc"),
     "hidden by a bare carriage return": post(b"X: y\rContent-Length: 3", body=b"abc"),
     # Whom it is for.
-    "no host": b"GET /page HTTP/1.1\r\n\r\n",
-    "two hosts": b"GET /page HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    # What it is.
     "nul in a header": b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: \x00\r\n\r\n",
     "http 0.9": b"GET /page\r\n\r\n",
     "http 2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -166,6 +163,13 @@ LATER = {
     "head without an end": b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000,
     "headers without an end": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 40_000,
     "first line without an end": b"GET /" + b"a" * 200_000,
+    "no host": b"GET /page HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET /page HTTP/1.1\r\nHost: localhost\r\nHost: other\r\n\r\n",
+    "a large header": b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
+    "many headers": b"GET /page HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 300 + b"\r\n",
+    "a large head": b"GET /page HTTP/1.1\r\nHost: localhost\r\n"
+    + (b"X: " + b"a" * 5000 + b"\r\n") * 4
+    + b"\r\n",
     "nul in a header": b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: \x00\r\n\r\n",
     "length and chunks": post(b"Content-Length: 3", CHUNKED, body=b"0\r\n\r\n"),
     "no http": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",

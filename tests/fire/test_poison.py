@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 import pytest
 
-from herdwick import Application, Ask, Member, Message, Room, from_member, on
+from herdwick import Application, Ask, Limits, Member, Message, Room, from_member, on
 from herdwick.protocol import Left, Refused, Reply
 from herdwick.runtime import Event, Started
 from herdwick.testing import TestClient
@@ -54,7 +54,7 @@ class Fell(Room[Poison | Count | Fault]):
 
 
 def fell() -> Application:
-    app = Application()
+    app = Application(limits=Limits(publishes=None))
     app.room("fell:{name}")(Fell)
     live(app)
     return app
