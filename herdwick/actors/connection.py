@@ -212,8 +212,9 @@ class Connection:
         self._transport.limit(bounds)
         self._transport.accept(subprotocol, ())
         self.welcomed = True
+        self._behaviour.answered(101)
 
-    def answer(self, data: Data) -> None:
+    def send_early(self, data: Data) -> None:
         """Send a message to a peer that was let in, and that nobody has accepted yet."""
         if self.upgraded:
             self._transport.offer(data)
@@ -229,8 +230,8 @@ class Connection:
         """Answer the handshake, unless the peer was let in before; the phase must be HANDSHAKE."""
         if not self.welcomed:
             self._transport.accept(subprotocol, headers)
+            self._behaviour.answered(101)
         self.phase = OPEN
-        self._behaviour.answered(101)
 
     def reject(self, status: int, headers: RawHeaders = (), body: bytes = b"") -> None:
         """Refuse the handshake with an HTTP response, or a peer that was let in with a close code.

@@ -28,8 +28,8 @@ LOGGERS: Final = (
 )
 """All of ours: a filter of a logger sees what is logged there, and nothing from those below it."""
 
-ACCESS: Final = frozenset({"herdwick.access", "uvicorn.access"})
-"""Loggers that have a line for each request, however many there are."""
+ACCESS: Final = "herdwick.access"
+"""The logger that has a line for each request, however many there are."""
 
 FIELDS: Final = (
     "kind",
@@ -194,7 +194,7 @@ class LogFilter(logging.Filter):
         """Clean a record, or hold it back."""
         if isinstance(record.args, _Clean):
             return True
-        if record.name not in ACCESS and not self._admit(record):
+        if record.name != ACCESS and not self._admit(record):
             return False
         clean_record(record)
         return True

@@ -124,10 +124,10 @@ class System:
         self._logs = LogFilter(self.clock).standing()
         self._open: AbstractAsyncContextManager[Nursery] = open_nursery()
         self._nursery = await self._open.__aenter__()
-        self._logs.__enter__()
         self._start_ticking()
         self._slot = self._declare(self._root, self._root.name)
         self._body = anyio.CancelScope()
+        self._logs.__enter__()
         self._life = self._slot.begin(self._nursery, None, _Top(self._root_ended))
         try:
             await self._started()
@@ -434,9 +434,11 @@ class System:
             self._closed = True
             if self._ticking is not None:
                 self._ticking.cancel()
-            await self._open.__aexit__(None, None, None)
-            self._surroundings.letters.sum_up()
-            self._logs.__exit__(None, None, None)
+            try:
+                await self._open.__aexit__(None, None, None)
+                self._surroundings.letters.sum_up()
+            finally:
+                self._logs.__exit__(None, None, None)
 
     def _cut(self) -> None:
         """Cancel all that still lives; the supervisors end with what they have."""

@@ -1,9 +1,11 @@
-"""The access log: one line for each request and each handshake, off unless somebody asks for it."""
+"""What was answered: a line for each refusal, and the access log, for those who ask for it."""
 
 import logging
 from typing import Final
 
 from .request import Request
+
+logger: Final = logging.getLogger("herdwick")
 
 access: Final = logging.getLogger("herdwick.access")
 """On from INFO: what `herdwick.run(access_log=True)` sets. Strangers decide how long it gets."""
@@ -32,3 +34,10 @@ def log_answer(request: Request, status: int) -> None:
     line = '%s - "%s %s HTTP/%s" %d'
     version = scope.get("http_version", "1.1")
     access.info(line, request.client_ip, method, target, version, status, extra=told)
+
+
+def log_refusal(request: Request, status: int, reason: str) -> None:
+    """Log that a handshake was refused, and why."""
+    peer, path = request.client_ip, request.path
+    told = {"kind": "refused", "peer": peer, "path": path, "status": status, "reason": reason}
+    logger.info("handshake for %s refused with %d: %s", path, status, reason, extra=told)

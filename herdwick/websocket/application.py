@@ -120,7 +120,7 @@ class Application(Routes):
         """Who has connections open, to end them."""
         self._rooms = Rooms(self.param_types)
         self._drain_window = drain_window
-        self._dispatcher = Dispatcher(table, policy, self.users, self.limits.auth_timeout)
+        self._dispatcher = Dispatcher(table, policy, self.users)
         self._sessions = Sessions(self._dispatcher, self._rooms, self.limits, debug=debug)
         self._lifespans: list[Lifespan] = []
         self._actors = Supervisor("services")

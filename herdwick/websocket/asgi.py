@@ -58,8 +58,9 @@ async def _read(receive: ASGIReceive, connection: Connection, transport: ASGITra
         while (event := await receive())["type"] == "websocket.receive":
             text = event.get("text")
             data = cast(Data, event["bytes"] if text is None else text)
-            if size_of(data) > transport.bounds.message_bytes:
-                connection.end(1009, f"message over {transport.bounds.message_bytes} bytes")
+            most = transport.bounds.message_bytes
+            if 4 * len(data) > most and size_of(data) > most:  # no character has more than 4 bytes
+                connection.end(1009, f"message over {most} bytes")
             connection.deliver(data)
             if transport.paused:
                 await transport.readable()

@@ -15,6 +15,7 @@ from herdwick.actors import Connection, JoinRefused, Phase
 from herdwick.routing import Match, Table
 from herdwick.runtime import AskTimeout, NotFound, NotHandled, TooManyChildren
 
+from .access import log_refusal
 from .auth import Guard
 from .binding import Handler
 from .ends import is_end, only_disconnects
@@ -41,16 +42,8 @@ RETRY_AFTER: Final = "1"
 class Dispatcher:
     """Finds the handler of each request and runs it, with all that stands around it."""
 
-    def __init__(
-        self,
-        table: Table[Endpoint],
-        origins: OriginPolicy,
-        users: Users,
-        auth_timeout: float = 10.0,
-    ) -> None:
+    def __init__(self, table: Table[Endpoint], origins: OriginPolicy, users: Users) -> None:
         self.table = table
-        self.auth_timeout = auth_timeout
-        """Seconds that a first message may take to come and to be judged."""
         self.users = users
         self.origins = origins
         self.guard = Guard()
@@ -175,8 +168,8 @@ class Dispatcher:
                 raise
         assert request.websocket is not None
         assert endpoint.socket is not None
-        with anyio.move_on_after(self.auth_timeout):
-            shown = await first_token(request.websocket, endpoint.socket.limits)
+        with anyio.move_on_after(endpoint.socket.limits.auth_timeout):
+            shown = await first_token(request.websocket, endpoint.socket.strangers)
             request.identity = await self._identify(request, shown.token, endpoint.handler)
             shown.answer(request.websocket.connection)
             request.websocket.connection.admit()
@@ -257,9 +250,7 @@ def _refused(error: Exception, request: Request, connection: Connection) -> Resp
     if refusal is None:
         return None
     if refusal is error and refusal.status < 500:  # what is told of other errors is told already
-        peer, path, status = request.client_ip, request.path, refusal.status
-        told = {"kind": "refused", "peer": peer, "path": path, "status": status}
-        logger.info("handshake for %s refused: %s", path, error, extra=told)
+        log_refusal(request, refusal.status, str(error))
     return refusal.response()
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from herdwick.actors import Connection, Data, Phase, size_of
+from herdwick.actors import Bounds, Connection, Data, Phase, size_of
 from herdwick.protocol import SUBPROTOCOL, Reply, encode
 
 from .errors import WebSocketDisconnectError
@@ -15,7 +14,6 @@ from .http import HTTPError
 from .tokens import TOKEN_CHARACTERS
 
 if TYPE_CHECKING:
-    from .limits import Limits
     from .websocket import WebSocket
 
 MOST_BYTES: Final = TOKEN_CHARACTERS + 1024
@@ -32,14 +30,14 @@ class Shown(msgspec.Struct):
     def answer(self, connection: Connection) -> None:
         """Tell the client that it is known now, if it has asked for that."""
         if self.ref is not None:
-            connection.answer(encode(Reply(self.ref)))
+            connection.send_early(encode(Reply(self.ref)))
 
 
 _decoder: Final = msgspec.json.Decoder(Shown)
 
 
-async def first_token(socket: WebSocket, limits: Limits) -> Shown:
-    """Let the client in, and wait for its first message; cancelling is safe.
+async def first_token(socket: WebSocket, bounds: Bounds) -> Shown:
+    """Let the client in, within `bounds`, and wait for its first message; cancelling is safe.
 
     Raises:
         HTTPError: 401: the message is no token; 413: it is too long.
@@ -48,8 +46,7 @@ async def first_token(socket: WebSocket, limits: Limits) -> Shown:
     connection = socket.connection
     if connection.phase is Phase.HANDSHAKE:
         offered = socket.subprotocols
-        few = replace(limits, message_bytes=min(MOST_BYTES, limits.message_bytes))
-        connection.welcome(SUBPROTOCOL if SUBPROTOCOL in offered else None, few)
+        connection.welcome(SUBPROTOCOL if SUBPROTOCOL in offered else None, bounds)
     data = await connection.receive(resume=False)
     if data is None:
         assert connection.ending is not None

@@ -86,14 +86,12 @@ class Request:
         "_receive",
         "_scope",
         "_streaming",
+        "bearer_prefix",
         "body_bytes",
         "identity",
         "route_values",
         "websocket",
     )
-
-    bearer_prefix = "bearer."
-    """How a subprotocol begins that is a token, and so is never accepted."""
 
     def __init__(
         self, scope: Scope | None, receive: ASGIReceive | None = None, *, body_bytes: int = MIB
@@ -106,6 +104,9 @@ class Request:
         """The values in the path, by name; empty where the route has none."""
         self.identity: Identity | None = None
         """Whom the request comes from; None unless an authentication handler has said so."""
+        self.bearer_prefix = "bearer."
+        """How a subprotocol begins that is a token, and so is never accepted; a token source that
+        looks for another one says so here."""
         self.websocket: WebSocket | None = None
         """The connection that the handshake leads to; None for an HTTP request."""
         self._receive = receive
@@ -124,7 +125,7 @@ class Request:
         """Give the same handshake as if it had come with this token, and no other."""
         headers = [field for field in self.raw_headers if field[0].lower() != b"authorization"]
         headers.append((b"authorization", b"Bearer " + token.encode("latin-1", "replace")))
-        scope = {**self.scope, "headers": headers, "subprotocols": [f"bearer.{token}"]}
+        scope = {**self.scope, "headers": headers, "subprotocols": [f"{self.bearer_prefix}{token}"]}
         renewed = Request(scope)
         # For policies that look at them.
         renewed.route_values, renewed.websocket = self.route_values, self.websocket

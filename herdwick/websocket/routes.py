@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Literal, TypeAlias, TypeVar, Unpack, cast, get_args
 
@@ -14,6 +14,7 @@ from herdwick.routing import BadPath, Match, Pattern, Prefix, Table
 
 from .binding import Binder, Handler, bind, describe
 from .codec import Codec, CodecName
+from .first_message import MOST_BYTES
 from .http import HTTPError
 from .limits import Limits, RouteLimits
 from .marks import auth_rule
@@ -37,11 +38,16 @@ class SocketOptions:
     codec: Codec
     cancel_on_disconnect: bool = False
     on_invalid: OnInvalid = "raise"
+    strangers: Limits = field(init=False)
+    """Those of a client that has not shown its token yet."""
 
     def __post_init__(self) -> None:
         choices = get_args(OnInvalid)
         if self.on_invalid not in choices:
             raise ValueError(f"on_invalid is {self.on_invalid!r}; it must be one of {choices}")
+        most = min(MOST_BYTES, self.limits.message_bytes)
+        # The way to do it in a frozen class; for each connection it would take 50 µs.
+        object.__setattr__(self, "strangers", replace(self.limits, message_bytes=most))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from herdwick.actors import Bucket, Connection, Data, MeteredConnection, Transpo
 from herdwick.routing import Match
 from herdwick.runtime import ActorStopped, Pool, PoolSupervision, System
 
-from .access import log_answer
+from .access import log_answer, log_refusal
 from .admission import Admission
 from .codec import Codec
 from .dispatch import Dispatcher
@@ -102,7 +102,7 @@ class Sessions:
             supervisor, system = self._supervisor()
             refusal = self._admission.refusal(request, len(supervisor), system.clock())
             if refusal is not None:
-                self._tell_refusal(request, *refusal)
+                log_refusal(request, *refusal)
                 connection.refuse(refusal[0])
                 return connection
             request.websocket = WebSocket(request, connection, session)
@@ -116,11 +116,6 @@ class Sessions:
             connection.refuse()
             request.websocket = None  # cuts the cycle: nothing waits for the collector
         return connection
-
-    def _tell_refusal(self, request: Request, status: int, reason: str) -> None:
-        facts = {"kind": "refused", "path": request.path, "status": status, "reason": reason}
-        text = "handshake for %s refused with %d: %s"
-        logger.info(text, request.path, status, reason, extra=facts)
 
     def _connection(self, transport: Transport, session: Session) -> Connection:
         """Make the connection, within the limits of its route."""

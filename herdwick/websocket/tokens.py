@@ -74,7 +74,7 @@ def token_from_subprotocol(prefix: str = "bearer.") -> TokenSource:
     def read(request: Request) -> str | None:
         offered: list[str] = request.scope.get("subprotocols") or []
         found = [item.removeprefix(prefix) for item in offered if item.startswith(prefix)]
-        if found and prefix != request.bearer_prefix:
+        if found:
             request.bearer_prefix = prefix
         return found[0] if len(found) == 1 else None
 

@@ -83,13 +83,14 @@ class Users:
         """
         if connection.phase is Phase.OVER:
             return
-        self._check_room(key_of(identity), connection)
+        user_id = key_of(identity)
+        self._check_number(user_id, connection)
         if connection not in self._identities:
             connection.life.slot.gone.then(partial(self._gone, connection))
-            self._add(key_of(identity), connection)
-        elif key_of(identity) != self._ids.get(connection):
+            self._add(user_id, connection)
+        elif user_id != self._ids.get(connection):
             self._remove(connection)
-            self._add(key_of(identity), connection)
+            self._add(user_id, connection)
         self._identities[connection] = identity
         self._expect_expiry(identity, connection)
 
@@ -107,10 +108,6 @@ class Users:
     def actors(self) -> Sequence[Child[Any]]:
         """What has to run beside their connections."""
         return () if self._checks is None else (self._checks.child,)
-
-    def user_of(self, connection: Connection) -> str | None:
-        """Tell whose connection it is."""
-        return self._ids.get(connection)
 
     async def _judge(self, owner: Owner) -> int:
         """End the connections of somebody whose sessions hold no more; return how many."""
@@ -132,7 +129,7 @@ class Users:
                 ended += 1
         return ended
 
-    def _check_room(self, user_id: str | None, connection: Connection) -> None:
+    def _check_number(self, user_id: str | None, connection: Connection) -> None:
         if self._most is None or user_id is None:
             return
         others = self._connections.get(user_id, ())

@@ -125,8 +125,6 @@ class Client:
 
     def read_on(self) -> None:
         """Read again."""
-        self.began = time.monotonic()
-        """When it has come."""
         self.reads = True
         self._watch()
 
