@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from herdwick.runtime import current_clock
@@ -17,6 +18,7 @@ from .gate import Plain, Upgrade, Verdict
 from .handshake import Refusal
 from .hosting import hosted
 from .poller import Poller, Ready, SocketCarrier, SocketEntrance, can_poll
+from .proxies import Proxies
 from .scope import Peers
 from .sockets import Address, accept_forever, address_of, base_url, bind, close_all, tune_all
 from .ticker import Ticker
@@ -194,7 +196,8 @@ async def listen(
         tune_all(bound)
         async with app.running():
             clock = current_clock()
-            service = Service(app, Ticker(clock), clock, ssl)
+            proxies = await anyio.to_thread.run_sync(Proxies)  # it imports uvicorn
+            service = Service(app, Ticker(clock), clock, proxies, ssl)
             listener = Listener(service, bound, grace)
             async with hosted(listener):
                 yield listener

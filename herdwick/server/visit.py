@@ -53,9 +53,9 @@ class Service:
     app: Served
     ticker: Ticker
     clock: Clock
+    proxies: Proxies
     ssl: tls.SSLContext | None = None
     state: MutableMapping[str, object] = field(default_factory=dict[str, object])
-    proxies: Proxies = field(default_factory=Proxies)
 
     @property
     def limits(self) -> Limits:

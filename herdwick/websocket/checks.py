@@ -75,6 +75,10 @@ class Checks:
 
     def end(self, owner: Owner) -> None:
         """Ask no more."""
+        self._due.pop(owner, None)
+        self._forget(owner)
+
+    def _forget(self, owner: Owner) -> None:
         timer = self._planned.pop(owner, None)
         if timer is not None:
             timer.cancel()
@@ -98,6 +102,7 @@ class Checks:
         if self._interval is not None:
             # From half of it on: who has come at once is not asked about at once.
             delay = self._interval * (1 + self._random()) / 2
+            self._forget(owner)
             self._planned[owner] = self._timers().call_later(delay, partial(self._fall_due, owner))
 
     def _fall_due(self, owner: Owner) -> None:

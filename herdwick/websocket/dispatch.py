@@ -126,7 +126,8 @@ class Dispatcher:
         subprotocols. It has to meet the rule of the handler, as the handshake had.
 
         Raises:
-            HTTPError: 401 or 403: it is not valid, not enough, or somebody else's.
+            HTTPError: 401 or 403: it is not valid, not enough, or somebody else's; 429: its user
+                has as many connections as may be. The old one still counts.
         """
         match = self.resolve(request, WEBSOCKET)
         if match is None:
@@ -135,8 +136,8 @@ class Dispatcher:
         if request.identity is not None and key_of(request.identity) != key_of(renewed):
             raise HTTPError(403, "the token is somebody else's")
         if request.websocket is not None:
+            self.users.enter(renewed, request.websocket.connection)  # first: it may refuse
             request.identity = renewed
-            self.users.enter(renewed, request.websocket.connection)
         return renewed
 
     async def _identify(self, request: Request, token: str, handler: Handler) -> Identity:
@@ -168,13 +169,18 @@ class Dispatcher:
                 raise
         assert request.websocket is not None
         assert endpoint.socket is not None
+        connection, shown = request.websocket.connection, None
         with anyio.move_on_after(endpoint.socket.limits.auth_timeout):
             shown = await first_token(request.websocket, endpoint.socket.strangers)
             request.identity = await self._identify(request, shown.token, endpoint.handler)
-            shown.answer(request.websocket.connection)
-            request.websocket.connection.admit()
+            self.users.enter(request.identity, connection)  # it may refuse, so it is told after
+            shown.answer(connection)
+            connection.admit()
             return
-        raise HTTPError(401, "there was no token in time")
+        if shown is None:
+            raise HTTPError(401, "there was no token in time")
+        # The token may be good: the client is not to throw it away.
+        raise HTTPError(503, "the token could not be judged in time")
 
     def _check_origin(self, request: Request) -> None:
         refusal = self.origins.refusal(request.scheme, request.raw_headers)

@@ -104,6 +104,11 @@ class Limits:
     `topics` says. More are refused as `too_fast`, and as many again are closed with 1008. None
     does not count."""
 
+    refreshes: Rate | None = Rate(5, per=60.0)  # noqa: RUF009 - frozen
+    """How often a client of herdwick.v1 may show a new token: each has to be judged, and none is to
+    be guessed. More are refused as `too_fast`, and as many again are closed with 1008. None does
+    not count."""
+
     publishes: Rate | None = Rate(50, burst=100)  # noqa: RUF009 - frozen
     """How often a client of herdwick.v1 may push to one topic. More are refused as `too_fast`, and
     as many again are closed with 1008. None does not count."""
@@ -135,6 +140,7 @@ class RouteLimits(TypedDict, total=False):
     close_timeout: float
     topics: int
     joins: Rate | None
+    refreshes: Rate | None
     publishes: Rate | None
 
 

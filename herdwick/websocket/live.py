@@ -215,9 +215,14 @@ class Live:
 
     async def _refresh(self, frame: protocol.Refresh) -> None:
         try:
+            self._paces.check_refresh(self._now())
             await self._websocket.refresh(frame.token)
+        except TooFast as error:
+            self._refuse(frame.ref, error)
         except HTTPError as error:
-            self._refuse(frame.ref, JoinRefused(str(error) or "the token is not valid"))
+            later = RETRY_AFTER if error.status in (429, 503) else None
+            reason = str(error) or "the token is not valid"
+            self._refuse(frame.ref, JoinRefused(reason, retry_after=later))
         else:
             self._say(protocol.Reply(frame.ref))
 

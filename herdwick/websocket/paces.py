@@ -1,4 +1,4 @@
-"""How fast a client of herdwick.v1 joins and pushes: told first, closed when it goes on."""
+"""How fast a client of herdwick.v1 may do what costs: told first, closed when it goes on."""
 
 from collections.abc import Container
 from dataclasses import replace
@@ -10,7 +10,7 @@ from .limits import Limits
 
 
 class TooFast(Exception):
-    """More joins or pushes than there may be in this time."""
+    """More of something than there may be in this time."""
 
     def __init__(self, what: str, retry_after: float, again_and_again: bool) -> None:
         super().__init__(f"too many {what} in too short a time; slow down")
@@ -47,13 +47,14 @@ class Pace:
 class Paces:
     """Those of one connection; each is made when it is needed."""
 
-    __slots__ = ("_joins", "_limits", "_pushes")
+    __slots__ = ("_joins", "_limits", "_pushes", "_refreshes")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._joins: Pace | None = None
         self._pushes: dict[str, Pace] = {}
         """By topic."""
+        self._refreshes: Pace | None = None
 
     def __len__(self) -> int:
         return len(self._pushes)
@@ -72,6 +73,19 @@ class Paces:
             burst = max(ceil(rate.most), self._limits.topics)
             self._joins = Pace("joins", replace(rate, burst=burst))
         self._joins.check(now)
+
+    def check_refresh(self, now: float) -> None:
+        """Count a token that is shown, before it is judged.
+
+        Raises:
+            TooFast: It is one too many.
+        """
+        rate = self._limits.refreshes
+        if rate is None:
+            return
+        if self._refreshes is None:
+            self._refreshes = Pace("tokens", rate)
+        self._refreshes.check(now)
 
     def check_push(self, topic: str, members: Container[str], now: float) -> None:
         """Count a push to a topic; `members` holds the topics that it is a member of.

@@ -11,6 +11,7 @@ from guardpost import AuthenticationHandler
 
 from herdwick import Application, HTTPError, Identity, Limits, Request, WebSocket, auth
 from herdwick.testing import VIRTUAL_BACKENDS, Backend, TestClient, settle, virtual_backend
+from herdwick.websocket.checks import Checks
 from tests.runtime.samples import Door
 from tests.websocket.rooms.inner import at, restarts
 
@@ -462,3 +463,48 @@ async def test_an_application_that_runs_a_second_time_checks_again() -> None:
             await anyio.sleep(INTERVAL)
 
     assert len(sessions.asked) >= 2
+
+
+async def test_whoever_comes_and_goes_while_somebody_is_due_is_planned_once() -> None:
+    """The last connection of a user leaves, and another comes, before it is asked about."""
+
+    class Plan:
+        def __init__(self) -> None:
+            self.armed: list[Armed] = []
+
+        def call_later(self, delay: float, call: Callable[[], None]) -> "Armed":
+            armed = Armed(self, call)
+            self.armed.append(armed)
+            return armed
+
+    class Armed:
+        def __init__(self, plan: Plan, call: Callable[[], None]) -> None:
+            self.plan, self.call = plan, call
+
+        def cancel(self) -> None:
+            if self in self.plan.armed:
+                self.plan.armed.remove(self)
+
+        def fire(self) -> None:
+            self.plan.armed.remove(self)
+            self.call()
+
+    async def hook(identity: Identity) -> bool:
+        return True
+
+    async def judge(owner: object) -> int:
+        return 0
+
+    plan: Any = Plan()
+    checks = Checks(hook, INTERVAL, lambda: plan, judge)
+    turns = anyio.Semaphore(1)
+    checks.begin("ada")
+    for _ in range(5):
+        plan.armed[0].fire()
+        due = checks.take_due()
+        checks.end("ada")
+        checks.begin("ada")
+        for owner in due:
+            await checks.check(owner, turns)
+
+        assert len(plan.armed) == 1

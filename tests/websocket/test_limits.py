@@ -65,7 +65,7 @@ def test_every_rate_can_be_turned_off() -> None:
 
     limits = Limits(**rates)
 
-    assert len(rates) == 5
+    assert len(rates) == 6
     assert all(getattr(limits, name) is None for name in rates)
 
 

@@ -13,6 +13,7 @@ from herdwick import (
     HTTPError,
     Identity,
     Left,
+    Limits,
     Member,
     Room,
     WebSocket,
@@ -41,9 +42,9 @@ class ByToken(AuthenticationHandler):
         return guardpost.Identity(claims, "token")
 
 
-def known() -> Application:
+def known(limits: Limits | None = None) -> Application:
     """Give an application that knows its users."""
-    app = Application()
+    app = Application(limits=limits)
     app.use_authentication().add(ByToken())
     app.topic("news", authorize=everyone)
     topics(app)
@@ -296,6 +297,42 @@ async def test_who_came_without_a_token_becomes_a_user_by_the_first_one() -> Non
         assert app.users.connections("ada") == 1
         assert app.users.disconnect("ada") == 1
         assert socket.close_code == 4401
+
+
+async def test_who_is_one_too_many_of_a_user_by_a_new_token_is_not_that_user() -> None:
+    app = known(Limits(connections_per_user=1))
+
+    async with (
+        TestClient(app) as client,
+        client.websocket_connect("/live", **bearer("ada", SUBPROTOCOL)) as first,
+        client.websocket_connect("/live", subprotocols=[SUBPROTOCOL]) as second,
+    ):
+        refused = await Peer(second).ask(Refresh(1, "ada"))
+        assert isinstance(refused, Refused)
+        assert refused.retry_after is not None
+
+        assert app.users.disconnect("ada") == 1
+        await settle()
+        assert (first.close_code, second.close_code) == (4401, None)
+        assert await Peer(second).ask(Refresh(2, "ada")) == Reply(2)
+        assert app.users.connections("ada") == 1
+
+
+async def test_tokens_cannot_be_guessed_for_ever() -> None:
+    app = known()
+
+    async with (
+        TestClient(app) as client,
+        client.websocket_connect("/live", **bearer("ada", SUBPROTOCOL)) as socket,
+    ):
+        ada = Peer(socket)
+        answers = [await ada.ask(Refresh(ref, "forged")) for ref in range(10)]
+        await ada.send(Refresh(10, "forged"))
+        await settle()
+
+        codes = [each.code for each in answers if isinstance(each, Refused)]
+        assert codes == ["forbidden"] * 5 + ["too_fast"] * 5
+        assert socket.close_code == 1008
 
 
 async def test_without_authentication_no_token_is_taken() -> None:
