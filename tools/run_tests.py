@@ -27,16 +27,7 @@ FIRE = "tests/fire"
 DOCUMENT = "tests/acceptance/document"
 
 ELSEWHERE = {
-    "3.13": (
-        "acceptance",
-        "actors",
-        "client",
-        "routing",
-        "runtime",
-        "server",
-        "testing",
-        "websocket",
-    ),
+    "3.13": ("acceptance", "actors", "runtime", "server", "testing", "websocket/rooms"),
     "3.12": ("actors", "runtime"),
     "oldest": ("actors", "client", "server", "websocket"),
 }

@@ -61,8 +61,7 @@ def test_in_a_small_process(claim: Callable[[], None]) -> None:
     ("subject", "backend", "by"),
     [
         ("connection in a room", "uvloop", "line"),
-        ("connection", "trio", "object"),
-        ("actor, asked once", "trio", "line"),
+        ("actor, asked once", "trio", "object"),
     ],
 )
 def test_little_of_the_resident_memory_is_left_unexplained(

@@ -1,8 +1,8 @@
 """A real supervisor and the model of it are driven side by side, and must never differ.
 
 `HERDWICK_MACHINE` in the environment is how many times as many examples as usual are tried, and
-others each time. Without it each run tries the same; on CI, other interpreters than the main one
-try a third of them.
+others each time. Without it each run tries the same; on CI half of them, and other interpreters
+than the main one a third.
 """
 
 import os
@@ -43,7 +43,7 @@ from tests.runtime.model import (
 )
 from tests.support.programs import on_ci
 
-USUAL: Final = "0.33" if on_ci() and sys.version_info[:2] != (3, 11) else "1"
+USUAL: Final = "1" if not on_ci() else "0.5" if sys.version_info[:2] == (3, 11) else "0.3"
 EXAMPLES: Final = int(75 * float(os.environ.get("HERDWICK_MACHINE", USUAL)))
 STEPS: Final = 50
 PAUSE: Final = 2.0**-18
