@@ -84,6 +84,10 @@ class Refresh(msgspec.Struct, frozen=True, tag="refresh"):
     ref: int
     token: str
 
+    def __repr__(self) -> str:
+        """Show no token: an error may quote this."""
+        return f"Refresh(ref={self.ref})"
+
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
     """Ask for a sign of life, as browsers cannot send WebSocket's own: answered with `reply`."""

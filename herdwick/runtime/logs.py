@@ -59,11 +59,16 @@ TRACEBACK_PERIOD: Final = 10.0
 MOST_CHARACTERS: Final = 2000
 """Of what one value adds to a line; more is cut off."""
 
-# A parameter's name, also within a URL that is itself percent-encoded; no part is tried twice.
+# What may be a secret's name, and what parts it from its value; in a URL it may be percent-encoded,
+# and the whole URL as well. No part is tried twice: no name holds what one may follow.
 _NAME: Final = re.compile(
-    r"(?:(?<=[?&;])|(?<=%3[Ff])|(?<=%26))((?:(?!%3[DdFf]|%26)[^=&;?\s])+)(?:=|%3[Dd])"
+    r"(?:^|(?<=[?&;\s\"'({\[,])|(?<=%3[Ff])|(?<=%26))"
+    r"((?:(?!%3[DdFf]|%26)[^=&;?\s\"'({\[,:\\])+)"
+    r"(=|%3[Dd]|\\*[\"']\s*[:=]\s*|\s*:\s*|\s+=\s*(?=b?[\"']))"
 )
-_VALUE_END: Final = re.compile(r"[&\s]|%26|\Z")
+_QUOTE: Final = re.compile(r"[(\[]?b?(\\*[\"'])")
+_VALUE_END: Final = re.compile(r"[&\s]|\Z")
+_ENCODED_VALUE_END: Final = re.compile(r"[&\s]|%26|\Z")
 _CREDENTIAL: Final = re.compile(
     r"(\bbearer[ .]|\bauthorization\b(?:[:=]|\W{2,6})(?:\s|b['\"])?(?:(?:basic|digest) )?)"
     r"[\w.~+/=-]{8,}",
@@ -77,20 +82,46 @@ _UNSEEN: Final = re.compile(
 
 def redacted(text: str) -> str:
     """Replace the values of parameters that are secrets by their names, and bearer tokens."""
-    if "=" in text or "%3" in text:
-        text = _without_parameters(text)
+    if "=" in text or ":" in text or "%3" in text:
+        text = _without_values(text)
     return _CREDENTIAL.sub(r"\1[redacted]", text)
 
 
-def _without_parameters(text: str) -> str:
+def _without_values(text: str) -> str:
     parts, at = list[str](), 0
     for name in _NAME.finditer(text):
-        if name.start() >= at and unquote_plus(name[1]).lower() in SECRET_NAMES:
-            parts += text[at : name.end()], "[redacted]"
-            end = _VALUE_END.search(text, name.end())
-            assert end is not None
-            at = end.start()
+        if name.start() >= at and _is_secret(name):
+            begin, end = _value_of(name)
+            parts += text[at:begin], "[redacted]"
+            at = end
     return "".join((*parts, text[at:]))
+
+
+def _is_secret(found: re.Match[str]) -> bool:
+    """Tell names of secrets from words that a colon may follow: no secret is "code: 1008"."""
+    name, follows = unquote_plus(found[1]).lower(), found[2].lstrip()
+    return name in SECRET_NAMES and (name.endswith("token") or not follows.startswith(":"))
+
+
+def _value_of(name: re.Match[str]) -> tuple[int, int]:
+    """Give where the value begins and ends: at its quote, or, in a URL, with the parameter."""
+    text, begin = name.string, name.end()
+    in_url = text[max(0, name.start() - 1) : name.start()] in ("?", "&", ";")
+    quote = None if in_url else _QUOTE.match(text, begin)
+    if quote is not None:
+        return quote.end(), _quoted_until(text, quote.end(), quote[1])
+    end = _ENCODED_VALUE_END if name[2][0] == "%" else _VALUE_END
+    found = end.search(text, begin)
+    assert found is not None
+    return begin, found.start()
+
+
+def _quoted_until(text: str, begin: int, quote: str) -> int:
+    """Find the quote that ends a value, and is no part of it."""
+    end = text.find(quote, begin)
+    while end > begin and text[end - 1] == "\\":
+        end = text.find(quote, end + 1)
+    return len(text) if end < 0 else end
 
 
 def escaped(text: str) -> str:

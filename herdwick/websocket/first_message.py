@@ -27,6 +27,10 @@ class Shown(msgspec.Struct):
     ref: int | None = None
     """What the client wants to be answered by, if at all."""
 
+    def __repr__(self) -> str:
+        """Show no token: an error may quote this."""
+        return f"Shown(ref={self.ref})"
+
     def answer(self, connection: Connection) -> None:
         """Tell the client that it is known now, if it has asked for that."""
         if self.ref is not None:

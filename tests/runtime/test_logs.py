@@ -62,15 +62,51 @@ def logger(clock: Clock) -> Iterator[logging.Logger]:
         ("/token=abc", "/token=abc"),
         ("/chat?token=", "/chat?token=[redacted]"),
         ("the bearer token is wrong", "the bearer token is wrong"),
+        ("token=abc", "token=[redacted]"),
+        ("b'token=abc&x=1'", "b'token=[redacted]&x=1'"),
+        ("the query is token=abc", "the query is token=[redacted]"),
+        ("['x', (%74oken=abc", "['x', (%74oken=[redacted]"),
+        ("{'token': 'ab\\'c', 'x': 1}", "{'token': '[redacted]', 'x': 1}"),
+        ("{'code': [b'abc']}", "{'code': [b'[redacted]']}"),
+        ('{"x":1,"access_token":"a b"}', '{"x":1,"access_token":"[redacted]"}'),
+        ('"{\\"key\\": \\"abc\\"}"', '"{\\"key\\": \\"[redacted]\\"}"'),
+        ('{"token": 123', '{"token": [redacted]'),
+        ("Shown(token='a b', ref=1)", "Shown(token='[redacted]', ref=1)"),
+        ("token = 'abc'", "token = '[redacted]'"),
+        ("Token: abc", "Token: [redacted]"),
+        ("token: 'cut off", "token: '[redacted]"),
+        ("/chat?token=%26abc", "/chat?token=[redacted]"),
+        ("is closed with code 1008, code: 1008", "is closed with code 1008, code: 1008"),
+        ("token = read(data)", "token = read(data)"),
     ],
 )
 def test_values_of_secrets_are_redacted(text: str, expected: str) -> None:
     assert redacted(text) == expected
 
 
-@pytest.mark.parametrize("part", ["%26", "?", "&a", ";x=", "%3F%3D", "bearer ", "authorization "])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "%26",
+        "?",
+        "&a",
+        ";x=",
+        "%3F%3D",
+        "bearer ",
+        "authorization ",
+        "('",
+        "token:'",
+        "a \\",
+        ":  ",
+    ],
+)
 def test_hostile_texts_are_redacted_in_time(part: str) -> None:
     assert len(clean(part * 100_000)) < 2 * MOST_CHARACTERS * len("[redacted]")
+
+
+@pytest.mark.parametrize("part", ["('", "token:'", "token =\\'", "a \\", ":  ", "'\\"])
+def test_hostile_quotes_are_redacted_in_time(part: str) -> None:
+    assert len(redacted(part * 100_000)) <= 2_000_000
 
 
 # ---------------------------------------------------------------------- lines

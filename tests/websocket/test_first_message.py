@@ -29,7 +29,7 @@ from herdwick.testing import (
     settle,
     virtual_backend,
 )
-from herdwick.websocket.first_message import MOST_BYTES
+from herdwick.websocket.first_message import MOST_BYTES, Shown
 from tests.runtime.samples import Door
 from tests.websocket.rooms.stage import Peer
 
@@ -536,3 +536,9 @@ async def test_a_client_of_the_protocol_that_joins_first_is_closed_with_4401() -
 
         assert (await ending(socket))[0] == 4401
         assert app.members("news") == 0
+
+
+def test_what_carries_a_token_does_not_show_it() -> None:
+    shown = f"{Shown('s3cret', 1)!r} {Refresh(2, 's3cret')!r}"
+
+    assert shown == "Shown(ref=1) Refresh(ref=2)"
