@@ -12,8 +12,9 @@ import traceback
 from collections.abc import Generator, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from threading import RLock
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 from urllib.parse import unquote_plus
 
 from .backend import Clock
@@ -47,6 +48,9 @@ FIELDS: Final = (
 )
 """What a line may have beside its text, as attributes of its record."""
 
+CONNECTIONS: Final = "root/connections/"
+"""Where actors are of whom there are as many as peers want."""
+
 SECRET_NAMES: Final = frozenset({"token", "access_token", "key", "auth", "sig", "code"})
 """Parameters whose values no line shows."""
 
@@ -55,6 +59,9 @@ LINE_PERIOD: Final = 1.0
 
 TRACEBACK_PERIOD: Final = 10.0
 """Seconds within which an error of one kind and one place shows its traceback once."""
+
+FORGOTTEN_AT_ONCE: Final = 8
+"""Kinds of lines that one more line has forgotten, and told of."""
 
 MOST_CHARACTERS: Final = 2000
 """Of what one value adds to a line; more is cut off."""
@@ -145,8 +152,20 @@ def clean_lines(text: str) -> str:
     return "\n".join(f"  {escaped(redacted(line))}" for line in text.splitlines())
 
 
+class Kind(NamedTuple):
+    """What makes a line the same as another."""
+
+    logger: str
+    level: int
+    template: str
+    error: Hashable
+    """The class of the error that it is about, and the place that raised it."""
+    fields: tuple[tuple[str, object], ...]
+    """What it tells of itself, of what can have few values."""
+
+
 @dataclass(slots=True)
-class _Kind:
+class _Tally:
     again: float
     """When the next of it may pass."""
     held: int = 0
@@ -166,34 +185,41 @@ class Quota:
     def __init__(self, period: float, most: int = 1000) -> None:
         self._period = period
         self._most = most
-        self._kinds: dict[Hashable, _Kind] = {}
-        self._sweep_at = float("-inf")
+        self._kinds: dict[Hashable, _Tally] = {}
+        """Those that passed longest ago first."""
 
     def __len__(self) -> int:
         return len(self._kinds)
 
     def take(self, kind: Hashable, now: float) -> int | None:
         """Give how many were held back since the last that passed; None to hold this one back."""
+        if kind not in self._kinds and len(self._kinds) >= self._most:
+            kind = None
         found = self._kinds.get(kind)
-        if found is None:
-            kind = self._place_for(kind, now)
-            found = self._kinds.setdefault(kind, _Kind(float("-inf")))
-        if now < found.again:
+        if found is not None and now < found.again:
             found.held += 1
             return None
-        held, found.held, found.again = found.held, 0, now + self._period
-        return held
+        self._kinds.pop(kind, None)
+        self._kinds[kind] = _Tally(now + self._period)
+        return 0 if found is None else found.held
+
+    def forget(self, now: float, but: Hashable) -> Iterator[tuple[Hashable, int]]:
+        """Forget a few kinds `but` one that are long over, and yield how many were held back.
+
+        Long is two periods since the last that passed. Each call forgets more than `take` adds.
+        """
+        for kind, tally in list(islice(self._kinds.items(), FORGOTTEN_AT_ONCE)):
+            if now < tally.again + self._period:
+                return
+            if kind == but:
+                continue
+            del self._kinds[kind]
+            if tally.held:
+                yield kind, tally.held
 
     def held_back(self) -> Iterator[tuple[Hashable, int]]:
         """Yield the kinds of which some were held back, and how many."""
         yield from ((kind, each.held) for kind, each in self._kinds.items() if each.held)
-
-    def _place_for(self, kind: Hashable, now: float) -> Hashable:
-        if len(self._kinds) >= self._most and now >= self._sweep_at:
-            self._sweep_at = now + self._period
-            known = self._kinds.items()
-            self._kinds = {key: each for key, each in known if each.held or now < each.again}
-        return kind if len(self._kinds) < self._most else None
 
 
 class _Clean(tuple[object, ...]):
@@ -206,9 +232,9 @@ class _Clean(tuple[object, ...]):
 class LogFilter(logging.Filter):
     """Decides which records of the loggers that it stands on pass, and cleans them.
 
-    One line of a kind, which is its logger, level, template and error, passes each second; the next
-    one says how many there were between. An error's traceback passes once in 10 seconds for the
-    same error at the same place. Safe from any thread.
+    One line of a `Kind` passes each second; the next one says how many there were between, and
+    where none follows, one of another kind has that told. An error's traceback passes once in 10
+    seconds for the same error at the same place. Safe from any thread.
 
     Args:
         clock: What tells the time, in seconds.
@@ -231,19 +257,19 @@ class LogFilter(logging.Filter):
         return True
 
     def _admit(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        signature = None if error is None else signature_of(error)
-        kind = (record.name, record.levelno, str(record.msg)[:MOST_CHARACTERS], signature)
-        now = self._clock()
+        kind, now = _kind_of(record), self._clock()
         with self._lock:
+            left = list(self._lines.forget(now, kind))
             held = self._lines.take(kind, now)
-            if held is None:
-                return False
-            if signature is not None and self._tracebacks.take(signature, now) is None:
-                record.exc_info = None
+            if kind.error is not None:
+                list(self._tracebacks.forget(now, kind.error))
+                if held is not None and self._tracebacks.take(kind.error, now) is None:
+                    record.exc_info = None
+        for each, number in left:
+            _sum_up(each, number)
         if held:
             _tell_suppressed(record, held)
-        return True
+        return held is not None
 
     @contextmanager
     def standing(self, loggers: Iterable[str] = LOGGERS) -> Generator[None]:
@@ -256,22 +282,36 @@ class LogFilter(logging.Filter):
         finally:
             for name in names:
                 logging.getLogger(name).removeFilter(self)
-            self._sum_up()
+            with self._lock:
+                left = list(self._lines.held_back())
+                self._lines = Quota(LINE_PERIOD)
+            for kind, held in left:
+                _sum_up(kind, held)
 
-    def _sum_up(self) -> None:
-        with self._lock:
-            left = list(self._lines.held_back())
-            self._lines = Quota(LINE_PERIOD)
-        for kind, held in left:
-            name, level, template, _ = cast(
-                "tuple[str, int, str, object]",
-                ("herdwick", logging.WARNING, "lines of many kinds", None)
-                if kind is None
-                else kind,
-            )
-            told = {"kind": "suppressed", "suppressed": held}
-            text = f"not logged before the end: {clean(template)}; suppressed={held}"
-            logging.getLogger(name).log(level, text, extra=told)
+
+def _kind_of(record: logging.LogRecord) -> Kind:
+    error = record.exc_info[1] if record.exc_info else None
+    signature = None if error is None else signature_of(error)
+    told = record.__dict__
+    names = ["kind"]
+    if record.levelno >= logging.INFO:  # below, peers choose the code
+        names += "status", "code"
+    if record.levelno >= logging.WARNING and not str(told.get("actor")).startswith(CONNECTIONS):
+        names.append("actor")
+    fields = tuple((name, _clean_value(told[name])) for name in names if name in told)
+    return Kind(record.name, record.levelno, str(record.msg)[:MOST_CHARACTERS], signature, fields)
+
+
+def _sum_up(kind: Hashable, held: int) -> None:
+    """Tell how many lines of a kind nobody has been told of; no filter holds that back."""
+    if not isinstance(kind, Kind):
+        kind = Kind("herdwick", logging.WARNING, "lines of many kinds", None, ())
+    name, level = kind.logger, kind.level
+    owner = logging.getLogger(name)
+    if owner.isEnabledFor(level):
+        told = dict(kind.fields) | {"kind": "suppressed", "suppressed": held}
+        text = f"not logged: {clean(kind.template)}; suppressed={held}"
+        owner.handle(owner.makeRecord(name, level, __file__, 0, text, _Clean(), None, extra=told))
 
 
 def clean_record(record: logging.LogRecord) -> None:

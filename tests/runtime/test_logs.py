@@ -33,9 +33,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def logger(clock: Clock) -> Iterator[logging.Logger]:
+def logger(clock: Clock, caplog: pytest.LogCaptureFixture) -> Iterator[logging.Logger]:
     """One of ours, with a filter on it as a system has it."""
-    with LogFilter(clock).standing():
+    with LogFilter(clock).standing(), caplog.at_level(logging.DEBUG):
         yield logging.getLogger("herdwick.server")
 
 
@@ -181,9 +181,23 @@ def test_a_quota_knows_a_bounded_number_of_kinds_and_counts_all() -> None:
     assert len(quota) <= 11
     assert passed + sum(held for _, held in quota.held_back()) == 1000
 
+    told = dict(each for _ in range(2) for each in quota.forget(5.0, "late"))
     assert quota.take("late", 5.0) == 0
-    assert len(quota) == 2  # those that count nothing are forgotten
-    assert dict(quota.held_back()) == {None: 1000 - passed}
+    assert len(quota) == 1
+    assert told == {None: 1000 - passed}
+
+
+def test_a_thousand_kinds_are_forgotten_bit_by_bit_though_some_were_held_back() -> None:
+    quota = Quota(1.0, most=10)
+    for kind in range(10):
+        assert [quota.take(kind, 0.0) for _ in range(3)] == [0, None, None]
+
+    assert list(quota.forget(1.9, None)) == []
+    told = [list(quota.forget(2.0, "new")) for _ in range(3)]
+
+    assert [len(each) for each in told] == [8, 2, 0]
+    assert told[0][0] == (0, 2)
+    assert quota.take("new", 2.0) == 0
 
 
 def test_a_kind_has_one_line_a_second_with_the_number_of_the_others(
@@ -208,6 +222,60 @@ def test_a_kind_has_one_line_a_second_with_the_number_of_the_others(
     assert caplog.records[3].msg.startswith("%s is bad")
 
 
+def test_no_line_hides_one_of_another_kind_status_or_code(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        logger.info("%s", "one", extra={"kind": "refused", "status": 400, "code": 1})
+        logger.info("%s", "two", extra={"kind": "mistake", "status": 400, "code": 1})
+        logger.info("%s", "three", extra={"kind": "mistake", "status": 401, "code": 1})
+        logger.info("%s", "four", extra={"kind": "mistake", "status": 401, "code": 2})
+
+    assert caplog.messages == ["one", "two", "three", "four"]
+
+
+def test_who_is_in_trouble_hides_no_other_but_for_connections(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    for actor in ("root/a", "root/b", "root/connections/a", "root/connections/b"):
+        for level in (logging.INFO, logging.WARNING):
+            logger.log(level, "%s", actor, extra={"kind": "restarted", "actor": actor})
+
+    warnings = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert warnings == ["root/a", "root/b", "root/connections/a"]
+    assert len(caplog.records) == 4
+
+
+def test_codes_that_peers_choose_are_no_kinds(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    for code in range(3000, 3010):
+        logger.debug("over: %d", code, extra={"kind": "over", "code": code})
+
+    assert len(caplog.records) == 1
+
+
+def test_a_burst_is_told_by_the_next_line_of_another_kind(
+    logger: logging.Logger, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        logger.warning("%s is bad", "one", extra={"kind": "bug", "actor": "root/a"})
+    clock.now = 2.0
+    logger.info("another")
+    logger.info("another")
+    logger.warning("%s is bad", "two", extra={"kind": "bug", "actor": "root/a"})
+
+    assert caplog.messages == [
+        "one is bad",
+        "not logged: %s is bad; suppressed=4",
+        "another",
+        "two is bad",
+    ]
+    told = vars(caplog.records[1])
+    assert (told["kind"], told["suppressed"], told["actor"]) == ("suppressed", 4, "root/a")
+    assert caplog.records[1].levelno == logging.WARNING
+
+
 def test_what_was_held_back_is_told_in_the_end(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -219,7 +287,7 @@ def test_what_was_held_back_is_told_in_the_end(
 
     assert caplog.messages == [
         "one is bad",
-        "not logged before the end: %s is bad; suppressed=4",
+        "not logged: %s is bad; suppressed=4",
         "one is bad",
     ]
     assert vars(caplog.records[1])["suppressed"] == 4
@@ -236,7 +304,7 @@ def test_two_filters_count_each_line_once(clock: Clock, caplog: pytest.LogCaptur
     assert caplog.messages == [
         "again",
         "again",
-        "not logged before the end: again; suppressed=1",
+        "not logged: again; suppressed=1",
     ]
 
 

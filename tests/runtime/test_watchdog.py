@@ -131,6 +131,35 @@ async def test_a_helper_blocks_in_the_name_of_its_actor() -> None:
     assert log.lines("blocked")[0].__dict__["actor"] == "root/feed"
 
 
+async def test_an_actor_that_waits_for_a_program_is_told_though_it_waits_as_a_loop_does() -> None:
+    with told("blocked") as log:
+
+        def communicate() -> None:
+            with subprocess.Popen(
+                [sys.executable, "-c", "input()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as program:
+                free = threading.Thread(target=end_when_told, args=(program, log))
+                free.start()
+                assert program.stdout is not None
+                assert program.stderr is not None
+                with selectors.DefaultSelector() as selector:
+                    selector.register(program.stdout, selectors.EVENT_READ)
+                    selector.select(PATIENCE)
+                free.join()
+
+        async with running(CALLER) as system:
+            with Watchdog(system.events, warn_after=0.02):
+                await system.ref(CALLER).ask(Call(communicate))
+                await until(lambda: log.lines("unblocked"))
+
+    [record] = log.lines("blocked")
+    assert record.__dict__["actor"] == "root/Caller"
+    assert "in communicate\n" in (record.stack_info or "")
+
+
 async def test_what_is_no_actor_is_told_too() -> None:
     with told("blocked") as log, Watchdog(Events(), warn_after=0.02):
         log.block()
