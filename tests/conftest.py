@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from typing import TypeAlias
 
 import pytest
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
 from tests.support.programs import on_ci
@@ -46,10 +46,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_blocking_calls() -> Iterator[None]:
+def no_blocking_calls() -> Iterator[BlockBuster]:
     """Herdwick's own frames may not block an asyncio loop: such a call raises `BlockingError`."""
-    with blockbuster_ctx("herdwick"):
-        yield
+    with blockbuster_ctx("herdwick") as guard:
+        yield guard
 
 
 @pytest.hookimpl(wrapper=True)

@@ -30,7 +30,10 @@ LOOK_EVERY: Final = 0.1
 DEBUGGERS: Final = frozenset({"bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
 
 WAITING: Final = ("selectors", "asyncio.runners", "asyncio.windows_events", "trio._core._io")
-"""Modules whose frame is the innermost one while a loop waits for its next event."""
+"""Modules whose frame is the innermost one while a loop waits for its next event.
+
+No actor's code is outward of that.
+"""
 
 
 class Watchdog:
@@ -161,7 +164,9 @@ def stood_still(waited: float, worked: float, patience: float) -> bool:
 
 def blocks(frame: FrameType) -> bool:
     """Tell whether a frame is more than the loop's own wait, or a debugger's."""
-    if str(frame.f_globals.get("__name__", "")).startswith(WAITING):
+    # An actor waits there for the pipes of a program that it runs, as loops do for their sockets.
+    waits = str(frame.f_globals.get("__name__", "")).startswith(WAITING)
+    if waits and actor_in(frame) is None:
         return False
     modules = (str(each.f_globals.get("__name__", "")) for each in _outwards(frame))
     return not any(name.partition(".")[0] in DEBUGGERS for name in modules)

@@ -1,6 +1,8 @@
 """The watchdog: who blocks the event loop, told while it does."""
 
 import logging
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -10,6 +12,7 @@ from types import FrameType
 
 import anyio
 import pytest
+from blockbuster import BlockBuster
 
 from herdwick.runtime import Actor, Blocked, Child, Context, Events, Message, Watchdog, on
 from herdwick.runtime.watchdog import blocks, stood_still
@@ -131,30 +134,30 @@ async def test_a_helper_blocks_in_the_name_of_its_actor() -> None:
     assert log.lines("blocked")[0].__dict__["actor"] == "root/feed"
 
 
-async def test_an_actor_that_waits_for_a_program_is_told_though_it_waits_as_a_loop_does() -> None:
+async def test_an_actor_that_waits_for_a_program_is_told_though_it_waits_as_a_loop_does(
+    no_blocking_calls: BlockBuster,
+) -> None:
+    no_blocking_calls.functions["os.read"].deactivate()
     with told("blocked") as log:
 
         def communicate() -> None:
-            with subprocess.Popen(
-                [sys.executable, "-c", "input()"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            ) as program:
-                free = threading.Thread(target=end_when_told, args=(program, log))
-                free.start()
-                assert program.stdout is not None
-                assert program.stderr is not None
-                with selectors.DefaultSelector() as selector:
-                    selector.register(program.stdout, selectors.EVENT_READ)
-                    selector.select(PATIENCE)
-                free.join()
+            held, ours = os.pipe()
+
+            def let_go() -> None:
+                log.there.wait(PATIENCE)
+                os.close(ours)
+
+            threading.Thread(target=let_go).start()
+            command = [sys.executable, "-c", "input()"]
+            subprocess.run(command, stdin=held, capture_output=True, check=False)
+            os.close(held)
 
         async with running(CALLER) as system:
             with Watchdog(system.events, warn_after=0.02):
                 await system.ref(CALLER).ask(Call(communicate))
                 await until(lambda: log.lines("unblocked"))
 
+    no_blocking_calls.functions["os.read"].activate()
     [record] = log.lines("blocked")
     assert record.__dict__["actor"] == "root/Caller"
     assert "in communicate\n" in (record.stack_info or "")
