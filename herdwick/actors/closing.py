@@ -9,6 +9,8 @@ MOST_REASON_BYTES: Final = 123
 # What may travel in a close frame: RFC 6455 section 7.4.1 and IANA's registry.
 _REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
+_FAULTS: Final = frozenset({1002, 1003, 1007, 1008, 1009, 1013})
+
 _CODES: Final = {413: 1009, 503: 1013}
 
 
@@ -44,6 +46,11 @@ class InvalidText(ValueError):
 def is_legal_close_code(code: int) -> bool:
     """Tell whether `code` may travel in a close frame (RFC 6455 section 7.4)."""
     return code in _REGISTERED or 3000 <= code <= 4999
+
+
+def is_fault(code: int) -> bool:
+    """Tell whether a close code of ours says what the peer did, and not what we did."""
+    return code in _FAULTS or 4400 <= code <= 4499
 
 
 def check_close_code(code: int) -> None:

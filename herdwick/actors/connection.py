@@ -34,6 +34,7 @@ from .closing import (
     check_text,
     clip_reason,
     code_of_status,
+    is_fault,
     retry_after,
     status_of_code,
 )
@@ -115,6 +116,11 @@ class Behaviour(Protocol):
 
     def encode(self, payload: object, /) -> Data:
         """Make a message of the payload of a `Send` from elsewhere."""
+        ...
+
+    @property
+    def peer(self) -> str:
+        """The address of the peer, or what the log calls one that is not known."""
         ...
 
     @property
@@ -293,6 +299,7 @@ class Connection:
         with anyio.move_on_after(self._bounds.send_timeout) as scope:
             await self._transport.drained()
         if scope.cancelled_caught:
+            self._blame(1013, "too slow")
             self._end(1013, "too slow")
         return self.ending is None
 
@@ -328,6 +335,11 @@ class Connection:
             self._inbox.clear()
             self._end(code, reason, "left")
 
+    def close_on_fault(self, code: int, reason: str) -> None:
+        """End it because of what the peer did: what is unread is dropped."""
+        self._blame(code, reason)
+        self.close(code, reason)
+
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a task that ends with the handler, and whose crash is the connection's."""
         self.life.start_soon(function, *args)
@@ -350,6 +362,11 @@ class Connection:
             # With 1000 a client says that it has done what it came for (RFC 6455 section 7.4.1).
             self._enter_over(Ending(code, reason), "left" if code == 1000 else "lost")
             self._cancel_if_wanted()
+
+    def failed(self, code: int, reason: str) -> None:
+        """Take the end that the driver has made, for what the peer sent or did not send."""
+        self._blame(code, reason)
+        self.disconnected(code, reason)
 
     # ------------------------------------------------------------------ everybody else's side
 
@@ -375,6 +392,7 @@ class Connection:
         A handshake is refused with 403, or with 401 in place of 4401 and the like.
         """
         if self.upgraded:
+            self._blame(code, reason)
             self._end(code, reason)
         else:
             self.reject(status_of_code(code))
@@ -532,6 +550,19 @@ class Connection:
             reason = clip_reason(reason).decode()
             self._enter_over(Ending(code, reason), kind)
             self._transport.close(code, reason)
+
+    def _blame(self, code: int, reason: str) -> None:
+        """Log what the peer did, if that is why it ends now."""
+        if self.phase is not OVER and is_fault(code):
+            peer = self._behaviour.peer
+            told = {
+                "kind": "mistake",
+                "actor": self.path,
+                "peer": peer,
+                "code": code,
+                "reason": reason,
+            }
+            logger.info("%s is closed with %d: %s", self.path, code, reason, extra=told)
 
     def _enter_over(self, ending: Ending, kind: LeftKind = "lost") -> None:
         self.phase = OVER

@@ -158,3 +158,7 @@ class Receiver(Protocol):
         connection was lost without a close frame (RFC 6455 section 7.1.5).
         """
         ...
+
+    def failed(self, code: int, reason: str) -> None:
+        """Take the end in the same way, where the driver closes it with `code`."""
+        ...

@@ -13,6 +13,7 @@ from .gate import Upgrade
 from .handshake import Refusal, build_acceptance, build_rejection
 from .head import Head
 from .scope import Handshake
+from .sockets import Address
 from .ticker import Watches
 
 logger: Final = logging.getLogger("herdwick.server")
@@ -85,6 +86,11 @@ class Carrier:
     def finish(self) -> None:
         """End the stream: the connection is over, or has said all that it had to."""
         raise NotImplementedError
+
+    @property
+    def peer(self) -> Address | None:
+        """Who is at the other end, where that is known."""
+        return None
 
     @property
     def own_lines(self) -> bytes:
@@ -200,7 +206,7 @@ class Carrier:
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, without an actor; it ends once the peer has read that, or soon."""
-        refusal.log()
+        refusal.log(self.peer)
         self.begin(NOBODY, b"")
         self.connection.reject(refusal.response(), self._site.clock())
         self.changed()

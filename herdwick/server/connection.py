@@ -77,6 +77,9 @@ class Nobody:
     def disconnected(self, code: int, reason: str) -> None:
         """Take the end, and do nothing."""
 
+    def failed(self, code: int, reason: str) -> None:
+        """Take the end, and do nothing."""
+
 
 NOBODY: Final = Nobody()
 
@@ -344,7 +347,7 @@ class WebSocketConnection:
         else:
             self.outbox.put(build_close(code, reason))
         self._end(now, lingering=True)
-        self._tell(code, reason)
+        self._part().failed(code, reason)
 
     def _end(self, now: float, *, lingering: bool) -> None:
         self.lingering = lingering
@@ -372,10 +375,13 @@ class WebSocketConnection:
         self._fast_top = 0x80 + min(125, self._limits.message_bytes) if fast else _NEVER
 
     def _tell(self, code: int, reason: str) -> None:
+        self._part().disconnected(code, reason)
+
+    def _part(self) -> Receiver:
         # Once; and it knows us, and we know it: without this cut, only the garbage collector would
         # free an ended connection.
         receiver, self.receiver = self.receiver, NOBODY
-        receiver.disconnected(code, reason)
+        return receiver
 
 
 def framed(message: Shared) -> bytes:

@@ -48,6 +48,11 @@ class Gate:
         """What has come of a head that did not come at once."""
         self._limits = limits
 
+    @property
+    def begun(self) -> bool:
+        """Whether a part of the head has come."""
+        return self._torn is not None
+
     def receive(self, data: bytes) -> Verdict | None:
         """Take bytes, and say what the connection is; None while that is open."""
         come: bytes | bytearray = data

@@ -16,6 +16,7 @@ from herdwick.actors import RawHeaders
 from herdwick.websocket import InvalidHeader, Limits
 
 from .head import Fields, Head, elements
+from .sockets import Address
 
 logger: Final = logging.getLogger("herdwick.server")
 
@@ -55,10 +56,17 @@ class Refusal:
         headers = (*self.headers, (b"content-type", b"text/plain; charset=utf-8"))
         return build_rejection(self.status, headers, self.detail.encode() + b"\n")
 
-    def log(self) -> None:
+    def log(self, peer: Address | None) -> None:
         """Log what a peer did; the access log has no line for what reached no application."""
-        told = {"kind": "refused", "status": self.status, "reason": self.detail}
-        logger.info("refused with %d: %s", self.status, self.detail, extra=told)
+        status, reason = self.status, self.detail
+        told = {"kind": "refused", "peer": peer and peer[0], "status": status, "reason": reason}
+        logger.info("refused with %d: %s", status, reason, extra=told)
+
+
+def log_slow_head(peer: Address | None) -> None:
+    """Log that a peer began a head and was dropped before its end."""
+    told = {"kind": "mistake", "peer": peer and peer[0], "reason": "slow head"}
+    logger.info("dropped: the head of its request took too long", extra=told)
 
 
 def asks_upgrade(head: Head) -> bool:

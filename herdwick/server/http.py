@@ -10,7 +10,7 @@ from herdwick.websocket import ASGIApp, Limits
 
 from .exchange import Exchange
 from .gate import END, read_head
-from .handshake import Refusal
+from .handshake import Refusal, log_slow_head
 from .head import Head
 from .proxies import Proxies
 from .scope import InvalidTarget, Peers, http_scope
@@ -61,12 +61,15 @@ class HTTPConnection:
             if isinstance(head, Head):
                 return head
             await self.refuse(head)
+            return None
+        if not self.stopping and self.h11.trailing_data[0]:
+            log_slow_head(self._peers.client)
         return None
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, after which the connection ends."""
         self.lingering = True
-        refusal.log()
+        refusal.log(self._peers.client)
         await self.write(refusal.response())
 
     async def answer(

@@ -25,8 +25,9 @@ from herdwick.runtime import Waiter, checkpoint
 from .carrier import Carrier, Site
 from .connection import OVER
 from .gate import Gate, Plain, Verdict
+from .handshake import log_slow_head
 from .pace import Pace
-from .sockets import forget_unsent
+from .sockets import Address, forget_unsent, peer_of
 from .streams import RECEIVE_BYTES
 
 logger: Final = logging.getLogger("herdwick.server")
@@ -215,6 +216,8 @@ class SocketEntrance:
 
     def tick(self, now: float) -> None:
         """Drop it: its head took too long."""
+        if self._gate.begun:
+            log_slow_head(peer_of(self._socket))
         self.drop()
 
     def drop(self) -> None:
@@ -261,6 +264,11 @@ class SocketCarrier(Carrier):
             self.connection.lost()  # refused and gone already
             return
         super().begin(receiver, early)
+
+    @property
+    def peer(self) -> Address | None:
+        """Who is at the other end, where that is known."""
+        return peer_of(self._socket)
 
     # ------------------------------------------------------------------ the poller's side
 

@@ -20,7 +20,7 @@ from herdwick.websocket import Limits
 from .carrier import WRITE_BYTES, Carrier
 from .connection import OPEN, OVER
 from .gate import Gate, Plain, Upgrade, Verdict
-from .handshake import Refusal, build_lines
+from .handshake import Refusal, build_lines, log_slow_head
 from .pace import Pace
 from .scope import Handshake, Peers
 from .sockets import Address, address_of, tune
@@ -155,6 +155,8 @@ class Entrance(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Drop it: its head took too long."""
+        if self._gate.begun and self._transport is not None:
+            log_slow_head(address_of(self._transport.get_extra_info("peername")))
         self.shutdown()
 
     def shutdown(self) -> None:
@@ -192,6 +194,11 @@ class WebSocketProtocol(Carrier, asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_BYTES)
         self._station.open.add(self)
+
+    @property
+    def peer(self) -> Address | None:
+        """Who is at the other end, where that is known."""
+        return address_of(self._transport.get_extra_info("peername"))
 
     def data_received(self, data: bytes) -> None:
         """Take bytes: of the handshake first, then of the connection."""

@@ -15,9 +15,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from .gate import END, judge_head, read_head
-from .handshake import Refusal
+from .handshake import Refusal, log_slow_head
 from .head import Head
 from .protocols import Station, WebSocketProtocol
+from .sockets import address_of
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
@@ -78,6 +79,7 @@ class Bounded(Base):
 
     def tick(self, now: float) -> None:
         """Drop it: its head took too long."""
+        log_slow_head(address_of(self.transport.get_extra_info("peername")))
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:

@@ -1,14 +1,11 @@
 """What an error that leaves a handler means for its connection: an end, or a crash."""
 
-import logging
 from collections.abc import Iterator
 from typing import Final, cast
 
 from herdwick.actors import Connection, JoinRefused, NotAMember, Phase
 
 from .errors import InvalidMessage, UnexpectedMessage, WebSocketDisconnectError
-
-logger: Final = logging.getLogger("herdwick")
 
 CLIENTS_DOING: Final = (UnexpectedMessage, InvalidMessage, JoinRefused)
 """What a client alone can cause, while it is connected."""
@@ -29,15 +26,8 @@ def is_end(error: BaseException, connection: Connection) -> bool:
     mistake = next((each for each in _leaves(error) if isinstance(each, CLIENTS_DOING)), None)
     if mistake is None:
         return connection.phase is Phase.OVER
-    close_on_fault(connection, _code_for(mistake), str(mistake))
+    connection.close_on_fault(_code_for(mistake), str(mistake))
     return True
-
-
-def close_on_fault(connection: Connection, code: int, reason: str) -> None:
-    """Close a connection because of what its client did; what is unread is dropped."""
-    told = {"kind": "mistake", "actor": connection.path, "code": code, "reason": reason}
-    logger.info("%s is closed with %d: %s", connection.path, code, reason, extra=told)
-    connection.close(code, reason)
 
 
 def is_crash(error: BaseException) -> bool:

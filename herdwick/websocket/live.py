@@ -36,7 +36,6 @@ from herdwick.routing import InvalidTopic, check_topic
 from herdwick.runtime import Answer, AskTimeout, Crashed, NotHandled, Rejected, Unanswered
 
 from .codec import encode_json, explain
-from .ends import close_on_fault
 from .http import HTTPError
 from .identity import Identity
 from .paces import Paces, TooFast
@@ -109,7 +108,7 @@ class Live:
 
     def _refuse(self, ref: int | None, error: Exception) -> None:
         if isinstance(error, TooFast) and error.again_and_again:
-            close_on_fault(self._connection, 1008, str(error))
+            self._connection.close_on_fault(1008, str(error))
         elif ref is not None:
             code, retry_after, detail = verdict(error)
             frame = protocol.Refused(ref, code, told(error), retry_after=retry_after)

@@ -15,7 +15,6 @@ from .access import log_answer, log_refusal
 from .admission import Admission
 from .codec import Codec
 from .dispatch import Dispatcher
-from .ends import close_on_fault
 from .errors import NotRunning
 from .identity import Identity
 from .limits import Limits
@@ -180,6 +179,11 @@ class Session:
         return self._options.codec.encode_payload(payload)
 
     @property
+    def peer(self) -> str:
+        """The address of the peer, or "unknown"."""
+        return self._request.client_ip
+
+    @property
     def stop_code(self) -> int:
         """The close code of an ordered stop."""
         return self._sessions.stop_code
@@ -225,7 +229,7 @@ class Session:
             self._faults = Bucket(rate)
         if self._faults.take(connection.life.surroundings.clock()):
             return True
-        close_on_fault(connection, 1007, "too many messages that do not decode")
+        connection.close_on_fault(1007, "too many messages that do not decode")
         return False
 
     async def refresh(self, token: str) -> Identity:

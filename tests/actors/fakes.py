@@ -76,6 +76,7 @@ class Plain:
 
     handle: Handler
     encode: Callable[[object], Data] = to_text
+    peer: str = "192.0.2.1"
     stop_code: int = 1012
     cancel_on_disconnect: bool = False
     debug: bool = False

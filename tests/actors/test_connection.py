@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import weakref
 
 import anyio
@@ -533,6 +534,72 @@ async def test_a_peer_that_is_too_slow_for_what_others_send_is_closed_with_1013(
 
         assert [ref.tell(Send(text)) for text in "abc"] == [True, True, False]
         assert line.journal == ["accept", "close 1013 too slow"]
+
+
+def mistakes(caplog: pytest.LogCaptureFixture) -> list[tuple[object, ...]]:
+    told = [vars(each) for each in caplog.records]
+    return [
+        (each["code"], each["reason"], each["peer"])
+        for each in told
+        if each.get("kind") == "mistake"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"), [(1008, 1), (1009, 1), (1013, 1), (4401, 1), (1001, 0), (1011, 0), (4000, 0)]
+)
+async def test_who_is_ended_for_what_it_did_has_one_line(
+    code: int, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        async with connected(hang) as line:
+            await settle()
+            for _ in range(2):
+                line.connection.end(code, "so")
+            line.connection.close_on_fault(1007, "as well")
+
+    assert mistakes(caplog) == [(code, "so", "192.0.2.1")] * lines
+
+
+async def test_who_is_too_slow_for_its_handler_has_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def send(connection: Connection) -> None:
+        connection.accept(None, ())
+        await connection.send("one too many")
+
+    with caplog.at_level(logging.INFO):
+        async with connected(send, outbox=0, bounds=bounded(send_timeout=1e-9)) as line:
+            await line.over()
+
+    assert mistakes(caplog) == [(1013, "too slow", "192.0.2.1")]
+
+
+async def test_what_the_driver_ends_has_a_line_only_where_the_peer_is_to_blame(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO):
+        for code in (1002, 1011, 1006):
+            async with connected(hang) as line:
+                await settle()
+                line.connection.failed(code, "so")
+
+    assert mistakes(caplog) == [(1002, "so", "192.0.2.1")]
+
+
+async def test_what_a_handler_or_a_peer_ends_has_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    async def close(connection: Connection) -> None:
+        connection.accept(None, ())
+        connection.close(1008, "the program's")
+
+    with caplog.at_level(logging.INFO):
+        async with connected(close) as line:
+            await line.over()
+        async with connected(hang) as line:
+            await settle()
+            line.connection.disconnected(1002, "the peer's")
+
+    assert mistakes(caplog) == []
 
 
 async def test_what_is_neither_send_nor_close_is_refused_to_the_caller() -> None:

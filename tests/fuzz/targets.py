@@ -272,6 +272,8 @@ class Peer:
     def disconnected(self, code: int, reason: str) -> None:
         self.ends.append(code)
 
+    failed = disconnected
+
 
 MASKED: Final = (
     b"\x81\x83\x00\x00\x00\x00abc",

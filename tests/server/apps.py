@@ -32,6 +32,8 @@ class Conversation:
         self.ends.append((code, reason))
         self.ended.set()
 
+    failed = disconnected
+
     async def wait_for(self, count: int) -> list[Data]:
         """Wait until so many messages have come."""
         while len(self.messages) < count:

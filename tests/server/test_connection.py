@@ -30,6 +30,8 @@ class Peer:
     def disconnected(self, code: int, reason: str) -> None:
         self.ends.append((code, reason))
 
+    failed = disconnected
+
     def written(self) -> bytes:
         """Take all that the connection wants to write."""
         data = b""

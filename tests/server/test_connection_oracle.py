@@ -35,6 +35,8 @@ class Outcome:
     def disconnected(self, code: int, reason: str) -> None:
         self.ends.append(code)
 
+    failed = disconnected
+
 
 def build(first: int, masked: bool, payload: bytes) -> bytes:
     length = len(payload)

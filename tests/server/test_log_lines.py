@@ -1,6 +1,7 @@
 """What real servers log of what clients do: one sound line each, no traceback, no secrets."""
 
 import json
+import logging
 from typing import cast
 
 import anyio
@@ -9,7 +10,7 @@ import pytest
 from anyio.abc import SocketAttribute
 from guardpost import AuthenticationHandler
 
-from herdwick import Application, Limits, Request, Response, WebSocket, auth, text
+from herdwick import Application, Limits, Rate, Request, Response, WebSocket, auth, text
 from herdwick.runtime import FIELDS
 from herdwick.server.logs import LogFormat, log_lines
 from herdwick.server.sockets import forget_unsent
@@ -38,6 +39,11 @@ def build() -> Application:
         await websocket.accept()
         while True:
             await websocket.receive_json()
+
+    @app.ws("/metered", message_rate=Rate(1, 1))
+    async def metered(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.wait_closed()
 
     @app.ws("/names/{name}")
     async def named(websocket: WebSocket, name: str) -> None:
@@ -113,6 +119,20 @@ async def commit_and_reset(url: str, fault: bytes) -> None:
         await anyio.aclose_forcefully(wire.stream)
 
 
+MISTAKES = [
+    (1002, OPEN + frame(3)),
+    (1003, OPEN + frame(2, b"x")),
+    (1007, OPEN + frame(1, b"\xff")),
+    (1007, OPEN + frame(1, b"{")),
+    (1008, OPEN + frame(9) * 100),
+    (1008, upgrade("/metered") + frame(1, b"1") * 5),
+    (1009, OPEN + frame(1, b"x" * 2000)),
+]
+"""What a client is closed with after its handshake, and for what."""
+
+ORDINARY = [OPEN + close(1000), OPEN + close(1002), OPEN, head("GET / HTTP/1.1", "Host: a"), b""]
+"""What ends without a mistake, though the last two stay until their time for a head is over."""
+
 LEVELS = ("INFO", "DEBUG")
 
 
@@ -161,3 +181,74 @@ async def test_what_clients_do_is_told_in_sound_lines_of_json(
     assert names - set(FIELDS) == {"time", "level", "logger", "message"}
     assert SECRET not in told
     assert [char for char in told.replace("\n", "") if not char.isprintable()] == []
+
+
+def mistakes(records: list[logging.LogRecord]) -> list[dict[str, object]]:
+    return [vars(each) for each in records if vars(each).get("kind") == "mistake"]
+
+
+OWN_CLASSES = pytest.mark.parametrize("server", DRIVERS[:2], ids=["own", "run"], indirect=True)
+"""With others' own classes the server only hears of an end."""
+
+
+@OWN_CLASSES
+@pytest.mark.parametrize(("code", "fault"), MISTAKES)
+async def test_who_is_closed_for_what_it_did_has_one_line(
+    server: Server, code: int, fault: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "herdwick"):
+        async with server.serve(build()) as url:
+            await commit(url, fault)
+
+    [told] = mistakes(caplog.records)
+    assert (told["code"], told["peer"], told["levelno"]) == (code, "127.0.0.1", logging.INFO)
+    assert str(told["actor"]).startswith("root/connections/")
+
+
+SLOW = [b"GET / HTTP/1.1\r\nHost:", head("GET / HTTP/1.1", "Host: a") + b"GET / HTTP"]
+
+
+@OWN_CLASSES
+@pytest.mark.parametrize("slow", SLOW, ids=["first", "later"])
+async def test_who_is_slow_with_a_head_has_one_line(
+    server: Server, slow: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "herdwick"):
+        async with server.serve(build()) as url, connected(url) as wire:
+            await wire.send(slow)
+            await wire.rest()
+
+    [told] = mistakes(caplog.records)
+    assert (told["peer"], told["reason"]) == ("127.0.0.1", "slow head")
+
+
+@OWN_CLASSES
+@pytest.mark.parametrize("ordinary", ORDINARY, ids=["1000", "1002", "loss", "request", "nothing"])
+async def test_who_leaves_or_is_idle_has_none(
+    server: Server, ordinary: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "herdwick"):
+        async with server.serve(build()) as url:
+            await commit(url, ordinary)
+
+    assert mistakes(caplog.records) == []
+
+
+@OWN_CLASSES
+async def test_a_refused_head_is_told_with_its_peer(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = [
+        head("GET / HTTP/1.1", "Host: a", f"X-Big: {'x' * 20_000}"),
+        upgrade("/json").replace(b"Version: 13", b"Version: 7"),
+        head("GET / HTTP/1.1", "no colon"),
+        head(f"GET /{'x' * 9000} HTTP/1.1", "Host: a"),
+    ]
+    with caplog.at_level(logging.INFO, "herdwick"):
+        async with server.serve(build()) as url:
+            for fault in faults:
+                await commit(url, fault)
+
+    told = [vars(each) for each in caplog.records if vars(each).get("kind") == "refused"]
+    assert [each["status"] for each in told] == [431, 426, 400, 414]
+    assert {each["peer"] for each in told} == {"127.0.0.1"}
