@@ -1,13 +1,15 @@
 """Listening sockets: binding them, naming them, accepting from them."""
 
+import asyncio
 import errno
 import logging
 import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias, cast
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias, cast
 
 import anyio
 
@@ -18,6 +20,9 @@ Address: TypeAlias = tuple[str, int]
 _BACKLOG: Final = 2048
 SEND_BACKSTOP: Final = 20.0
 """Seconds that the kernel waits for the acknowledgement of what it sent."""
+
+ACCEPT_RETRY_DELAY: Final = 1.0
+"""Seconds that asyncio rests where it can accept nobody."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -124,6 +129,14 @@ def address_of(name: object) -> Address | None:
     return host, port
 
 
+def peer_of(connection: socket.socket) -> Address | None:
+    """Tell who is at the other end of a connection; None where it has gone."""
+    try:
+        return address_of(connection.getpeername())
+    except OSError:
+        return None
+
+
 async def accept_forever(
     listening: socket.socket,
     take: Callable[[socket.socket, Address | None], None],
@@ -149,15 +162,44 @@ async def accept_forever(
 
 async def _overcome(error: OSError, rest: float) -> None:
     if error.errno in _EXHAUSTED:
-        reason = os.strerror(error.errno or 0)
-        told = {"kind": "accept_failed", "reason": reason}
-        text = "cannot accept connections: %s; trying again in %g s"
-        logger.error(text, reason, rest, extra=told)
+        _log_exhausted(error, rest)
         await anyio.sleep(rest)
     elif not isinstance(error, BlockingIOError):
         # The peer left between the handshake of TCP and our accept.
         told = {"kind": "gone_early"}
         logger.debug("a connection was gone before it was accepted: %s", error, extra=told)
+
+
+def _log_exhausted(error: OSError, rest: float) -> None:
+    reason = os.strerror(error.errno or 0)
+    told = {"kind": "accept_failed", "reason": reason}
+    text = "cannot accept connections: %s; trying again in %g s"
+    logger.error(text, reason, rest, extra=told)
+
+
+@contextmanager
+def accept_failures_told() -> Generator[None]:
+    """Have the running loop of asyncio's tell what it cannot accept as we do, inside of the block.
+
+    It would log a traceback. uvloop tells nobody that it cannot accept.
+    """
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if "socket" in context and isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            _log_exhausted(error, ACCEPT_RETRY_DELAY)
+        elif before is None:
+            loop.default_exception_handler(context)
+        else:
+            before(loop, context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
 
 
 def close_all(sockets: Sequence[socket.socket]) -> None:

@@ -27,7 +27,7 @@ from .protocols import Entrance, Station, WebSocketProtocol
 from .proxies import Proxies
 from .requests import make_http
 from .scope import Handshake
-from .sockets import base_url, close_all, tune_all
+from .sockets import accept_failures_told, base_url, close_all, tune_all
 from .visit import Served
 
 REQUEST_GRACE: Final = 10
@@ -181,8 +181,9 @@ async def serve_by_uvicorn(
     try:
         url = base_url(sockets[0], secure=ssl is not None)
         tune_all(sockets)
-        async with app.running(), hosted(Server(app, sockets, _config(app, ssl))):
-            yield url
+        with accept_failures_told():
+            async with app.running(), hosted(Server(app, sockets, _config(app, ssl))):
+                yield url
     finally:
         close_all(sockets)
 

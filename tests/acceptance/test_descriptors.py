@@ -16,6 +16,7 @@ from herdwick import Application, WebSocket
 from tests.acceptance.stage import Stage
 from tests.server.wire import Wire, text, upgrade
 from tests.support.raw_client import RawPeer
+from tests.support.servers import run_server
 from tests.support.waiting import until
 
 if sys.platform != "win32":
@@ -87,3 +88,24 @@ async def test_who_comes_when_there_is_no_descriptor_left_is_taken_when_there_is
                         assert await wire.frame() == (1, b"hello")
 
     assert times() < COMERS  # it pauses, and does not fail for each of them
+
+
+@pytest.mark.asyncio_only
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+async def test_asyncio_tells_it_as_we_do_and_other_errors_as_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    async with run_server(Application()) as url:
+        address = urlsplit(url)
+        with socket.socket() as comer, no_descriptor_left():
+            comer.connect((address.hostname, address.port))
+            await until(lambda: caplog.records)
+        loop.call_exception_handler({"message": "something else"})
+
+    first, *rest = caplog.records
+    assert (first.name, vars(first)["kind"]) == ("herdwick.server", "accept_failed")
+    assert first.exc_info is None
+    assert [each.getMessage() for each in rest if each.name == "asyncio"] == ["something else"]
+    assert loop.get_exception_handler() is before
