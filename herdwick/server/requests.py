@@ -148,8 +148,9 @@ else:
         def on_headers_complete(self) -> None:
             """End it; a head that is refused ends the connection."""
             self._in_head = False
-            method, version = self.parser.get_method(), self.parser.get_http_version()
-            head = Head(method.decode(), self.url, version, self.headers)
+            parser: Any = self.parser  # there as long as it calls us
+            method, version = parser.get_method().decode(), parser.get_http_version()
+            head = Head(method, self.url, version, self.headers)
             self._refusal = judge_head(head, self._station.limits)
             if self._refusal is not None:
                 raise ValueError(self._refusal.detail)  # to the parser, and so to whoever feeds it
