@@ -14,6 +14,7 @@ The layers, from the sockets inwards:
     connection   one WebSocket without I/O: what is true of it whatever carries it
     assembly, keepalive, outbox, frames    its parts; head, handshake, scope    how it begins
     proxies      what trusted proxies say of the client
+    lobby        which connections make room for others, where descriptors run short
 
 And around it, what the command line does:
 

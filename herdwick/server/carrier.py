@@ -12,6 +12,7 @@ from .frames import INTERNAL_ERROR
 from .gate import Upgrade
 from .handshake import Refusal, build_acceptance, build_rejection
 from .head import Head
+from .lobby import Lobby
 from .scope import Handshake
 from .sockets import Address
 from .ticker import Watches
@@ -41,6 +42,11 @@ class Site(Protocol):
     @property
     def clock(self) -> Clock:
         """What tells the time."""
+        ...
+
+    @property
+    def lobby(self) -> Lobby:
+        """Who makes room for others."""
         ...
 
 

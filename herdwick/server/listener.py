@@ -123,6 +123,9 @@ class Listener:
 
     def _take(self, connection: socket.socket, client: Address | None) -> None:
         service = self._service
+        if not service.lobby.has_room(self.connections):
+            connection.close()
+            return
         try:
             ours = address_of(connection.getsockname())
         except OSError:  # the peer has left already

@@ -193,6 +193,7 @@ class SocketEntrance:
         connection.setblocking(False)
         poller.watch(connection.fileno(), self, IN)
         poller.enter(self)
+        site.lobby.enter(self)
         site.ticker.watch(self, site.clock() + site.limits.head_timeout)
 
     def ready(self, events: int) -> None:
@@ -207,6 +208,7 @@ class SocketEntrance:
         if verdict is not None:
             # The epoll waits on, for whoever takes over: two system calls less.
             self._poller.leave(self)
+            self._site.lobby.leave(self)
             self._site.ticker.forget(self)
             if isinstance(verdict, Plain):
                 self._poller.forget(self._socket.fileno())
@@ -224,6 +226,7 @@ class SocketEntrance:
         """End."""
         self._poller.forget(self._socket.fileno())
         self._poller.leave(self)
+        self._site.lobby.leave(self)
         self._site.ticker.forget(self)
         self._socket.close()
 
@@ -349,6 +352,7 @@ class SocketCarrier(Carrier):
             self._close()
         elif not self._half_closed:
             self._half_closed = True
+            self._site.lobby.enter(self)
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:
@@ -359,6 +363,7 @@ class SocketCarrier(Carrier):
             self._poller.forget(self._descriptor)
             self._descriptor = -1
             self._socket.close()
+            self._site.lobby.leave(self)
             self._site.ticker.forget(self)
             self._poller.leave(self)
             self.connection.lost()

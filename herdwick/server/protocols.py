@@ -21,6 +21,7 @@ from .carrier import WRITE_BYTES, Carrier
 from .connection import OPEN, OVER
 from .gate import Gate, Plain, Upgrade, Verdict
 from .handshake import Refusal, build_lines, log_slow_head
+from .lobby import Lobby
 from .pace import Pace
 from .scope import Handshake, Peers
 from .sockets import Address, address_of, tune
@@ -70,6 +71,7 @@ class Station:
     tunes: bool = True
     """Whether each connection is to be tuned; else its listening socket was, and it has inherited
     that: to ask uvloop for a socket costs eight system calls."""
+    lobby: Lobby = field(default_factory=Lobby)
     clock: Clock = field(init=False)
     ticker: LoopTicker = field(init=False)
     flusher: Flusher = field(init=False)
@@ -126,7 +128,11 @@ class Entrance(asyncio.Protocol):
         """Begin; the head has its time, however it dribbles."""
         self._transport = cast(asyncio.Transport, transport)
         station = self._station
+        if not station.lobby.has_room(len(station.open)):
+            self.drop()
+            return
         station.open.add(self)
+        station.lobby.enter(self)
         station.ticker.watch(self, station.clock() + station.limits.head_timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -157,15 +163,20 @@ class Entrance(asyncio.Protocol):
         """Drop it: its head took too long."""
         if self._gate.begun and self._transport is not None:
             log_slow_head(address_of(self._transport.get_extra_info("peername")))
-        self.shutdown()
+        self.drop()
 
     def shutdown(self) -> None:
         """End; uvicorn calls this when it stops."""
+        self.drop()
+
+    def drop(self) -> None:
+        """End at once."""
         if self._transport is not None:
             self._transport.abort()
 
     def _leave(self) -> None:
         self._station.open.discard(self)
+        self._station.lobby.leave(self)
         self._station.ticker.forget(self)
 
 
@@ -230,6 +241,7 @@ class WebSocketProtocol(Carrier, asyncio.Protocol):
         """End."""
         self._station.open.discard(self)
         self.connection.lost()
+        self._station.lobby.leave(self)
         self._station.ticker.forget(self)
         self.free()
 
@@ -299,10 +311,11 @@ class WebSocketProtocol(Carrier, asyncio.Protocol):
             transport.close()
         elif not self._half_closed:
             self._half_closed = True
+            self._site.lobby.enter(self)
             transport.write_eof()
 
     def drop(self) -> None:
-        """Drop it: its server stops, and the peer does not read."""
+        """Drop it: its server stops and the peer does not read, or it makes room for others."""
         self._transport.abort()
 
     # ------------------------------------------------------------------ reading

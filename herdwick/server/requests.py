@@ -65,6 +65,7 @@ class Bounded(Base):
         begun = self._begun
         super().data_received(data)
         limits = self._station.limits
+        self._look()
         if not self._in_head or self.transport.is_closing():
             self._station.ticker.forget(self)
         elif begun == self._begun:
@@ -75,12 +76,31 @@ class Bounded(Base):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._station.ticker.forget(self)
+        self._station.lobby.leave(self)
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Have answered a request; there may be another one already."""
+        super().on_response_complete()
+        self._look()
 
     def tick(self, now: float) -> None:
         """Drop it: its head took too long."""
         log_slow_head(address_of(self.transport.get_extra_info("peername")))
+        self.drop()
+
+    def drop(self) -> None:
+        """End at once."""
         self.transport.abort()
+
+    def _look(self) -> None:
+        """See whether there is no request in hand, so that it may have to make room for others."""
+        cycle: Any = self.cycle  # None before the first request
+        mine = self.transport.get_protocol() is self
+        if mine and not self.transport.is_closing() and (cycle is None or cycle.response_complete):
+            self._station.lobby.enter(self)
+        else:
+            self._station.lobby.leave(self)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, so that the peer can read that."""

@@ -60,6 +60,10 @@ class StreamTransport(Carrier):
 
     # The driver's side.
 
+    def drop(self) -> None:
+        """Make room for others."""
+        self.abort()
+
     async def run(self, receiver: Receiver, early: bytes) -> bool:
         """Carry the connection until its end, and tell whether the stream can be closed.
 
@@ -128,4 +132,5 @@ class StreamTransport(Carrier):
             await self._stream.send_eof()
         except (*LOST, NotImplementedError):
             return  # TLS has no half to close; its own closing handshake takes that part
-        await self._peer_left.wait()
+        with self._site.lobby.waiting(self):
+            await self._peer_left.wait()

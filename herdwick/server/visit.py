@@ -18,6 +18,7 @@ from .carrier import BROKEN, Connects
 from .handshake import Refusal, asks_upgrade, find_refusal
 from .head import Head
 from .http import HTTPConnection
+from .lobby import Lobby
 from .proxies import Proxies
 from .scope import Handshake, InvalidTarget, Peers
 from .sockets import forget_unsent
@@ -56,6 +57,7 @@ class Service:
     proxies: Proxies
     ssl: tls.SSLContext | None = None
     state: MutableMapping[str, object] = field(default_factory=dict[str, object])
+    lobby: Lobby = field(default_factory=Lobby)
 
     @property
     def limits(self) -> Limits:
@@ -86,6 +88,11 @@ class Visit:
         if self._http is not None:
             self._http.stop()
 
+    def drop(self) -> None:
+        """Make room for others: whatever it waits for, that has come to its end."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     async def run(self) -> None:
         """Serve the connection until it ends; raises only what is a bug."""
         try:
@@ -99,9 +106,12 @@ class Visit:
         try:
             if self._service.ssl is None:
                 in_order = await self._serve(stream)
-            elif (encrypted := await self._encrypt(stream, self._service.ssl)) is not None:
-                stream = encrypted
-                in_order = await self._serve(stream)
+            else:
+                with self._service.lobby.waiting(self):
+                    encrypted = await self._encrypt(stream, self._service.ssl)
+                if encrypted is not None:
+                    stream = encrypted
+                    in_order = await self._serve(stream)
         finally:
             await self._close(stream, in_order)
 
@@ -117,14 +127,22 @@ class Visit:
         if self._stopping:
             http.stop()
         service = self._service
-        while (head := await http.next_head()) is not None:
+        while (head := await self._next_head(http)) is not None:
             if asks_upgrade(head):
                 return await self._upgrade(stream, http, head)
             if not await http.answer(service.app, head, service.state, service.proxies):
                 break
         if http.lingering:
-            await linger(stream, self._limits.close_timeout)
+            await self._linger(stream)
         return not http.cut
+
+    async def _next_head(self, http: HTTPConnection) -> Head | None:
+        with self._service.lobby.waiting(self):
+            return await http.next_head()
+
+    async def _linger(self, stream: ByteStream) -> None:
+        with self._service.lobby.waiting(self):
+            await linger(stream, self._limits.close_timeout)
 
     async def _upgrade(self, stream: ByteStream, http: HTTPConnection, head: Head) -> bool:
         service = self._service
@@ -140,7 +158,7 @@ class Visit:
             service.ticker.forget(transport)
             handshake = BROKEN
         await http.refuse(handshake)
-        await linger(stream, self._limits.close_timeout)
+        await self._linger(stream)
         return True
 
     async def _close(self, stream: ByteStream, in_order: bool) -> None:

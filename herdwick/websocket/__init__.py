@@ -24,6 +24,7 @@ General layout, from the bottom:
 from herdwick.actors import IllegalCloseCode, InvalidText
 from herdwick.routing import InvalidTopic
 
+from .admission import descriptor_limit
 from .application import Application
 from .asgi_types import ASGIApp, ASGIReceive, ASGISend, Scope
 from .auth import AuthNotConfigured
@@ -128,6 +129,7 @@ __all__ = [
     "auth",
     "bad_request",
     "created",
+    "descriptor_limit",
     "file",
     "forbidden",
     "html",

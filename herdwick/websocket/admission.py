@@ -59,12 +59,18 @@ class Admission:
             del self._addresses[address]
 
 
+def descriptor_limit() -> int | None:
+    """Give how many descriptors this process may have open; None where there is no limit."""
+    if sys.platform == "win32":
+        return None
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if descriptors == resource.RLIM_INFINITY else descriptors
+
+
 def most_connections() -> int:
     """Give how many WebSockets the descriptors of this process are enough for."""
-    if sys.platform == "win32":
-        return MOST_CONNECTIONS
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if descriptors == resource.RLIM_INFINITY:
+    descriptors = descriptor_limit()
+    if descriptors is None:
         return MOST_CONNECTIONS
     return max(1, min(MOST_CONNECTIONS, descriptors * 4 // 5))
 
