@@ -53,6 +53,8 @@ class Bounded(Base):
         self.logger = cast(logging.Logger, Mild(self.logger))
         self._station = station
         self._in_head = False
+        self._unwanted = False
+        """Whether a body is still coming whose request is answered already."""
         self._refusal: Refusal | None = None
         """Why the head in hand is refused, where we know better than the parser."""
         self._begun = 0
@@ -66,9 +68,9 @@ class Bounded(Base):
         super().data_received(data)
         limits = self._station.limits
         self._look()
-        if not self._in_head or self.transport.is_closing():
+        if not (self._in_head or self._unwanted) or self.transport.is_closing():
             self._station.ticker.forget(self)
-        elif begun == self._begun:
+        elif self._in_head and begun == self._begun:
             self._size += len(data)
             if self._size > limits.head_bytes:
                 self._refuse(Refusal(431, f"head over {limits.head_bytes} bytes"))
@@ -80,13 +82,22 @@ class Bounded(Base):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Have answered a request; there may be another one already."""
+        """Have answered a request; a body that nobody wanted has little time to end.
+
+        There may be another request already.
+        """
         super().on_response_complete()
         self._look()
+        cycle: Any = self.cycle
+        if cycle.response_complete and cycle.more_body and not self.transport.is_closing():
+            self._unwanted = True
+            station = self._station
+            station.ticker.watch(self, station.clock() + station.limits.close_timeout)
 
     def tick(self, now: float) -> None:
-        """Drop it: its head took too long."""
-        log_slow_head(address_of(self.transport.get_extra_info("peername")))
+        """Drop it: its head took too long, or a body that nobody reads."""
+        if self._in_head:
+            log_slow_head(address_of(self.transport.get_extra_info("peername")))
         self.drop()
 
     def drop(self) -> None:
@@ -105,6 +116,11 @@ class Bounded(Base):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, so that the peer can read that."""
         self._refuse(self._refusal or Refusal(400, msg))
+
+    def _end_body(self) -> None:
+        if self._unwanted:
+            self._unwanted = False
+            self._station.ticker.forget(self)
 
     def _begin_head(self) -> None:
         self._in_head = True
@@ -145,6 +161,8 @@ class BoundedH11(Bounded, H11Protocol):  # type: ignore[misc]  # pyright: ignore
                 self._refuse(head)
                 return
         super().handle_events()
+        if connection.their_state is not h11.SEND_BODY:
+            self._end_body()
         in_head = connection.their_state is h11.IDLE and bool(connection.trailing_data[0])
         if in_head and not self._in_head:
             self._begin_head()
@@ -175,6 +193,11 @@ else:
             if self._refusal is not None:
                 raise ValueError(self._refusal.detail)  # to the parser, and so to whoever feeds it
             super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            """End a body."""
+            self._end_body()
+            super().on_message_complete()
 
     BoundedHTTP = BoundedHTTPTools
 

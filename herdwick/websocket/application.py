@@ -537,7 +537,9 @@ class Application(Routes):
         return self._sessions.connect(request, transport)
 
     async def _respond(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        request = Request(scope, receive, body_bytes=self.limits.body_bytes)
+        limits = self.limits
+        size, patience = limits.body_bytes, limits.body_timeout
+        request = Request(scope, receive, body_bytes=size, body_timeout=patience)
         started = False
 
         async def watched(event: ASGIEvent) -> None:

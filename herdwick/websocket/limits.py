@@ -6,6 +6,9 @@ from typing import Final, TypedDict
 
 from herdwick.actors import Rate
 
+BODY_TIMEOUT: Final = 30.0
+"""Seconds that a request's body may take where nothing else is said."""
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -115,6 +118,11 @@ class Limits:
 
     body_bytes: int = MIB
     """Size of a request's body; more is answered with 413."""
+
+    body_timeout: float = BODY_TIMEOUT
+    """Seconds that a request's body may keep its reader waiting, all its parts together; then it is
+    answered with 408, and the TCP connection ends. What the handler does between two parts does not
+    count."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -8,15 +8,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, quote, unquote
 
+import anyio
+
 from herdwick.actors import RawHeaders
 
-from .asgi_types import ASGIReceive, Scope
+from .asgi_types import ASGIEvent, ASGIReceive, Scope
 from .codec import decode_json
 from .errors import InvalidMessage
 from .headers import Headers
 from .http import HTTPError
 from .identity import Identity
-from .limits import MIB
+from .limits import BODY_TIMEOUT, MIB
 
 if TYPE_CHECKING:
     from .websocket import WebSocket
@@ -88,18 +90,26 @@ class Request:
         "_streaming",
         "bearer_prefix",
         "body_bytes",
+        "body_timeout",
         "identity",
         "route_values",
         "websocket",
     )
 
     def __init__(
-        self, scope: Scope | None, receive: ASGIReceive | None = None, *, body_bytes: int = MIB
+        self,
+        scope: Scope | None,
+        receive: ASGIReceive | None = None,
+        *,
+        body_bytes: int = MIB,
+        body_timeout: float = BODY_TIMEOUT,
     ) -> None:
         self._scope: Scope | None = scope
         """None where a derived class makes it when it is asked for."""
         self.body_bytes = body_bytes
         """The size up to which a body is taken; more is answered with 413."""
+        self.body_timeout = body_timeout
+        """Seconds that all parts of a body together may be waited for; then 408 is the answer."""
         self.route_values: Mapping[str, object] = NO_VALUES
         """The values in the path, by name; empty where the route has none."""
         self.identity: Identity | None = None
@@ -226,7 +236,8 @@ class Request:
         """Iterate over the body as it arrives; only once, unless it was read before.
 
         Raises:
-            HTTPError: 413, the body is larger than `body_bytes`; 400, it ends too early.
+            HTTPError: 413, the body is larger than `body_bytes`; 408, it takes longer than
+                `body_timeout`; 400, it ends too early.
             BodyConsumed: It was streamed before.
         """
         if self._body is not None:
@@ -236,9 +247,11 @@ class Request:
             raise BodyConsumed
         self._streaming = True
         self._check_size(self._declared_size())
-        size, more = 0, self._has_body()
+        size, left, more = 0, self.body_timeout, self._has_body()
         while more:
-            piece, more = await self._next_piece()
+            since = anyio.current_time()
+            piece, more = await self._next_piece(left)
+            left -= anyio.current_time() - since  # what the reader does meanwhile is its own time
             size += len(piece)
             self._check_size(size)
             yield piece
@@ -249,7 +262,8 @@ class Request:
         A cancelled read loses what had arrived.
 
         Raises:
-            HTTPError: 413, the body is larger than `body_bytes`; 400, it ends too early.
+            HTTPError: 413, the body is larger than `body_bytes`; 408, it takes longer than
+                `body_timeout`; 400, it ends too early.
             BodyConsumed: It was streamed before.
         """
         if self._body is None:
@@ -291,9 +305,14 @@ class Request:
     def _has_body(self) -> bool:
         return self._receive is not None and self.scope["type"] == "http"
 
-    async def _next_piece(self) -> tuple[bytes, bool]:
+    async def _next_piece(self, patience: float) -> tuple[bytes, bool]:
         assert self._receive is not None
-        event = await self._receive()
+        event: ASGIEvent | None = None
+        with anyio.move_on_after(patience):
+            event = await self._receive()
+        if event is None:
+            detail = f"the body took longer than {self.body_timeout:g} seconds"
+            raise HTTPError(HTTPStatus.REQUEST_TIMEOUT, detail)
         if event["type"] == "http.disconnect":
             raise HTTPError(HTTPStatus.BAD_REQUEST, "the body ends too early")
         return event.get("body", b""), event.get("more_body", False)

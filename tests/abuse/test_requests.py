@@ -216,3 +216,25 @@ async def test_a_later_head_has_its_deadline_however_it_dribbles(
         tasks.start_soon(drip, wire.stream)
         assert await wire.rest() == b""
         tasks.cancel_scope.cancel()
+
+
+ANSWERS = {"/page": 408, "/nowhere": 404}
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+async def test_a_body_has_its_deadline_however_it_dribbles(
+    server: Server, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    limits = Limits(body_timeout=0.3, close_timeout=0.3)
+    async with (
+        open_field(server, limits) as open_server,
+        watched(open_server, caplog) as field,
+        field.attacker() as wire,
+        anyio.create_task_group() as tasks,
+    ):
+        await wire.send(post(b"Content-Length: 1000000").replace(b"/page", path.encode()))
+        tasks.start_soon(drip, wire.stream)
+
+        assert (await wire.answer()).status == ANSWERS[path]
+        assert await wire.rest() == b""
+        tasks.cancel_scope.cancel()

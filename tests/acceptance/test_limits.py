@@ -6,7 +6,7 @@ from functools import partial
 import anyio
 import pytest
 
-from herdwick import Application, Limits, Rate, WebSocket
+from herdwick import Application, Limits, Rate, Request, WebSocket
 from tests.acceptance.stage import Stage
 from tests.server.wire import Wire, connected, frame, upgrade
 from tests.support.clients import Peer, Refused, closing
@@ -312,3 +312,47 @@ async def test_a_place_that_was_taken_by_way_of_a_page_is_free_again(
                 await shake_hands(wire, first, "/")
                 assert (await late.upgrade()).status == 503
             await until(lambda: app.connections == 0)
+
+
+# ------------------------------------------------------------------ bodies
+
+
+def stalled(path: str) -> bytes:
+    """Begin a request whose body never ends."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
+    return head.encode() + b"123"
+
+
+def reading(limits: Limits) -> Application:
+    app = Application(limits=limits)
+
+    @app.post("/read")
+    async def read(request: Request) -> int:
+        return len(await request.read())
+
+    @app.post("/ignore")
+    async def ignore() -> str:
+        return "thanks"
+
+    return app
+
+
+async def test_a_body_that_stalls_is_answered_with_408(raw: Stage[RawPeer]) -> None:
+    app = reading(Limits(body_timeout=0.1, close_timeout=0.1))
+
+    async with raw.serve(app) as url, connected(url) as wire:
+        await wire.send(stalled("/read"))
+        assert (await wire.answer()).status == 408
+
+
+@pytest.mark.parametrize(("path", "status"), [("/read", 408), ("/ignore", 200)])
+async def test_who_does_not_end_a_body_that_nobody_reads_any_more_is_dropped(
+    ours: Stage[RawPeer], path: str, status: int
+) -> None:
+    app = reading(Limits(body_timeout=0.1, close_timeout=0.1))
+
+    async with ours.serve(app) as url, connected(url) as wire:
+        await wire.send(stalled(path))
+        assert (await wire.answer()).status == status
+        await wire.send(b"4")  # no sign of life that counts
+        assert await wire.rest() == b""

@@ -13,8 +13,10 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
 
 from herdwick import Application, Limits, Response, WebSocket, text
+from herdwick.server import requests
 from herdwick.server.protocols import WebSocketProtocol
 from herdwick.server.uvicorn import entrance, websocket
+from tests.server.wire import connected
 from tests.support.clients import receive_json
 from tests.support.raw_client import raw_client
 
@@ -134,3 +136,20 @@ async def test_a_head_that_dribbles_has_its_time_and_no_more() -> None:
             with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                 await stream.receive()
         assert not server.server_state.connections
+
+
+@pytest.mark.parametrize("parser", [requests.BoundedHTTP, requests.BoundedH11])
+async def test_a_body_that_ends_after_its_answer_leaves_its_connection_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, parser: type[requests.Bounded]
+) -> None:
+    monkeypatch.setattr(requests, "BoundedHTTP", parser)
+    app = Application(limits=Limits(close_timeout=0.2))
+    page = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with hosted(app) as (url, _), connected(url) as wire:
+        await wire.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nab")
+        assert (await wire.answer()).status == 404
+        await wire.send(b"c")
+        for _ in range(5):
+            await wire.send(page)
+            assert (await wire.answer()).status == 404
+            await anyio.sleep(0.1)  # what the case is: a connection that outlives the deadline

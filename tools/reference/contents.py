@@ -90,7 +90,7 @@ PAGES = (
                     "NotAnApplication",
                 ),
             ),
-            Group("The server", ("listen", "Listener", "Served")),
+            Group("The server", ("listen", "Listener", "Served", "descriptor_limit")),
         ),
     ),
     Page(
