@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from functools import partial
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from herdwick.actors import Bucket
 
 from .limits import MOST_CONNECTIONS
+from .request import UNKNOWN
 
 if TYPE_CHECKING:
     from herdwick.actors import Connection
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 if sys.platform != "win32":
     import resource
+
+UNREADABLE: Final = "an unreadable address"
+"""What all addresses are counted as that are none."""
 
 
 class Admission:
@@ -78,15 +82,25 @@ def most_connections() -> int:
 def network_of(address: str) -> str | None:
     """Give what one client has of addresses: one of IPv4, but 64 bits of IPv6.
 
-    None for what is no address, as of a client that came over a UNIX socket: there is nothing that
-    tells it from others.
+    None for who has no address, as of a client that came over a UNIX socket: there is nothing that
+    tells it from others. All that cannot be read are one: who could write some other text each time
+    would else never be counted.
     """
-    try:
-        parsed = ip_address(address)
-    except ValueError:
+    if address == UNKNOWN:
         return None
+    try:
+        parsed = ip_address(_without_port(address))
+    except ValueError:
+        return UNREADABLE
     if not isinstance(parsed, IPv6Address):
-        return address
+        return str(parsed)
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return parsed.packed[:8].hex()
+
+
+def _without_port(address: str) -> str:
+    """Leave out the port that some proxies write behind an address, and what sets it off."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address

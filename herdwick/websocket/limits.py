@@ -6,9 +6,6 @@ from typing import Final, TypedDict
 
 from herdwick.actors import Rate
 
-BODY_TIMEOUT: Final = 30.0
-"""Seconds that a request's body may take where nothing else is said."""
-
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -33,7 +30,8 @@ class Limits:
 
     connections_per_address: int | None = None
     """WebSockets from one address, as the server tells it, so the client's behind a proxy that it
-    trusts; of IPv6 the first 64 bits. A handshake beyond is answered with 429 and a Retry-After.
+    trusts; of IPv6 the first 64 bits. All whose address cannot be read count as one; who has none,
+    as at a UNIX socket, is not counted. A handshake beyond is answered with 429 and a Retry-After.
     None counts none."""
 
     connections_per_user: int | None = None
@@ -119,7 +117,7 @@ class Limits:
     body_bytes: int = MIB
     """Size of a request's body; more is answered with 413."""
 
-    body_timeout: float = BODY_TIMEOUT
+    body_timeout: float = 30.0
     """Seconds that a request's body may keep its reader waiting, all its parts together; then it is
     answered with 408, and the TCP connection ends. What the handler does between two parts does not
     count."""

@@ -18,7 +18,7 @@ from .errors import InvalidMessage
 from .headers import Headers
 from .http import HTTPError
 from .identity import Identity
-from .limits import BODY_TIMEOUT, MIB
+from .limits import MIB
 
 if TYPE_CHECKING:
     from .websocket import WebSocket
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
+
+UNKNOWN: Final = "unknown"
+"""The address of a peer that has none, as of one at a UNIX socket."""
 
 # What stands unencoded in a path: RFC 3986 section 3.3.
 _PATH_CHARACTERS = "/:@!$&'()*+,;=-._~"
@@ -102,7 +105,7 @@ class Request:
         receive: ASGIReceive | None = None,
         *,
         body_bytes: int = MIB,
-        body_timeout: float = BODY_TIMEOUT,
+        body_timeout: float = 30.0,
     ) -> None:
         self._scope: Scope | None = scope
         """None where a derived class makes it when it is asked for."""
@@ -216,7 +219,7 @@ class Request:
     def client_ip(self) -> str:
         """The address of the peer, as the server knows it, or "unknown"."""
         client = self.scope.get("client")
-        return str(client[0]) if client and client[0] else "unknown"
+        return str(client[0]) if client and client[0] else UNKNOWN
 
     @property
     def scheme(self) -> str:

@@ -190,14 +190,17 @@ async def test_a_client_that_leaves_before_it_is_answered_takes_nobodys_place(
             await until(lambda: app.connections == 0)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("192.0.2.1", "192.0.2.2"), ("192.0.2.1:5678", "[2001:db8::1]:5678")]
+)
 async def test_behind_a_proxy_that_is_trusted_the_address_is_the_clients(
-    ours: Stage[RawPeer],
+    ours: Stage[RawPeer], first: str, second: str
 ) -> None:
     app = Application(limits=Limits(connections_per_address=1))
     app.ws("/")(waits)
 
     async with ours.serve(app) as url:
-        ada, bob = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+        ada, bob = {"X-Forwarded-For": first}, {"X-Forwarded-For": second}
         async with ours.connect(url, headers=ada), ours.connect(url, headers=bob):
             with pytest.raises(Refused) as caught:
                 async with ours.connect(url, headers=ada):

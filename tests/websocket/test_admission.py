@@ -9,7 +9,7 @@ from guardpost import AuthenticationHandler
 
 from herdwick import Application, Identity, Limits, Rate, Request, WebSocket, auth
 from herdwick.testing import TestClient, TestWebSocket
-from herdwick.websocket.admission import most_connections, network_of
+from herdwick.websocket.admission import UNREADABLE, most_connections, network_of
 from tests.support.waiting import until
 from tests.websocket.exchange import websocket_scope
 
@@ -152,6 +152,10 @@ async def test_more_handshakes_than_may_come_in_a_second_are_put_off_with_503() 
         ("::ffff:192.0.2.7", "192.0.2.7"),
         ("2001:db8:1:2:3:4:5:6", network_of("2001:db8:1:2::")),
         ("2001:db8:1:3::", network_of("2001:0db8:0001:0003:ffff:ffff:ffff:ffff")),
+        ("192.0.2.7:5678", "192.0.2.7"),
+        ("[2001:db8:1:2::1]:443", network_of("2001:db8:1:2::")),
+        ("[2001:db8:1:2::1]", network_of("2001:db8:1:2::")),
+        ("fe80::1%eth0", network_of("fe80::")),
         ("unknown", None),
     ],
 )
@@ -163,6 +167,11 @@ def test_a_client_has_one_address_of_ipv4_and_64_bits_of_ipv6(
 
 def test_two_networks_of_ipv6_are_two() -> None:
     assert network_of("2001:db8:1:2::1") != network_of("2001:db8:1:3::1")
+
+
+@pytest.mark.parametrize("address", ["_hidden", "localhost:80", "1.2.3", ":80", "[", "a:b:c"])
+def test_all_addresses_that_cannot_be_read_are_one(address: str) -> None:
+    assert network_of(address) == UNREADABLE
 
 
 async def test_one_more_from_an_address_is_put_off_with_429_and_others_are_taken() -> None:
