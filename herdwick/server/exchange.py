@@ -1,6 +1,7 @@
 """One HTTP request and its answer, as ASGI events (HTTP specification 2.4)."""
 
 import logging
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
@@ -74,8 +75,11 @@ class Exchange:
         if self._body_read or self._gone or self._complete.is_set():
             await self._wait_gone()
             return {"type": "http.disconnect"}
+        # Once the answer has begun, it would be lost with the connection.
+        awaiting = nullcontext() if self._started else self._connection.awaiting()
         try:
-            body = await self._next_part()
+            with awaiting:
+                body = await self._next_part()
         except h11.RemoteProtocolError:
             body = None
         if body is None:

@@ -1,6 +1,7 @@
 """Plain HTTP/1.1 over one stream, framed by h11: heads in, refusals out, requests to the app."""
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 
 import anyio
 import h11
@@ -21,8 +22,15 @@ class HTTPConnection:
     """One TCP connection that speaks HTTP, request by request, until it ends or is upgraded."""
 
     def __init__(
-        self, stream: ByteStream, peers: Peers, limits: Limits, early: bytes = b""
+        self,
+        stream: ByteStream,
+        peers: Peers,
+        limits: Limits,
+        early: bytes = b"",
+        awaiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self.awaiting = awaiting
+        """Stands around each wait for the rest of a request."""
         self._stream = stream
         self._peers = peers
         self._limits = limits
@@ -46,7 +54,7 @@ class HTTPConnection:
 
         None where there is none: the peer left, or it was too slow, or its bytes were refused.
         """
-        with anyio.move_on_after(self._limits.head_timeout) as self._waiting:
+        with self.awaiting(), anyio.move_on_after(self._limits.head_timeout) as self._waiting:
             if self.stopping:
                 return None
             head: Head | Refusal

@@ -12,7 +12,7 @@ logger: Final = logging.getLogger("herdwick.server")
 
 
 class Waits(Protocol):
-    """A connection that has no request in hand, or has had its last answer."""
+    """A connection whose next request has not come whole, or that has had its last answer."""
 
     def drop(self) -> None:
         """End at once."""
@@ -54,7 +54,7 @@ class Lobby:
         if self._most is None or present < self._most:
             return True
         text = "there are %d TCP connections, which is what descriptors are enough for: %s is ended"
-        ended = "the oldest without a request" if self._waiting else "the new one"
+        ended = "the oldest without a whole request" if self._waiting else "the new one"
         logger.info(text, present, ended, extra={"kind": "crowded"})
         if not self._waiting:
             return False

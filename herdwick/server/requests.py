@@ -105,10 +105,13 @@ class Bounded(Base):
         self.transport.abort()
 
     def _look(self) -> None:
-        """See whether there is no request in hand, so that it may have to make room for others."""
+        """See whether there is no whole request, so that it may have to make room for others."""
         cycle: Any = self.cycle  # None before the first request
-        mine = self.transport.get_protocol() is self
-        if mine and not self.transport.is_closing() and (cycle is None or cycle.response_complete):
+        answered = cycle is None or cycle.response_complete
+        comes = not answered and cycle.more_body and not cycle.response_started
+        waits = answered or (comes and not getattr(self, "pipeline", ()))  # h11 has none
+        mine = self.transport.get_protocol() is self and not self.transport.is_closing()
+        if mine and waits:
             self._station.lobby.enter(self)
         else:
             self._station.lobby.leave(self)

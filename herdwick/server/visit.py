@@ -5,6 +5,7 @@ import ssl as tls
 from collections.abc import MutableMapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -123,11 +124,13 @@ class Visit:
 
     async def _serve(self, stream: ByteStream) -> bool:
         """Answer requests, and tell whether the connection ended in order."""
-        http = self._http = HTTPConnection(stream, self._peers, self._limits, self._early)
+        service = self._service
+        awaiting = partial(service.lobby.waiting, self)
+        http = HTTPConnection(stream, self._peers, self._limits, self._early, awaiting)
+        self._http = http
         if self._stopping:
             http.stop()
-        service = self._service
-        while (head := await self._next_head(http)) is not None:
+        while (head := await http.next_head()) is not None:
             if asks_upgrade(head):
                 return await self._upgrade(stream, http, head)
             if not await http.answer(service.app, head, service.state, service.proxies):
@@ -135,10 +138,6 @@ class Visit:
         if http.lingering:
             await self._linger(stream)
         return not http.cut
-
-    async def _next_head(self, http: HTTPConnection) -> Head | None:
-        with self._service.lobby.waiting(self):
-            return await http.next_head()
 
     async def _linger(self, stream: ByteStream) -> None:
         with self._service.lobby.waiting(self):

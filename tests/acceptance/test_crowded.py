@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 import pytest
 
-from herdwick import Application, Limits, WebSocket
+from herdwick import Application, Limits, Request, WebSocket
 from tests.acceptance.stage import Stage
 from tests.server.wire import Wire, connected, text, upgrade
 from tests.support.raw_client import RawPeer
@@ -35,6 +35,10 @@ async def say_nothing(wire: Wire) -> None:
 
 async def begin(wire: Wire) -> None:
     await wire.send(GET[:20])
+
+
+async def stall(wire: Wire) -> None:
+    await wire.send(GET.replace(b"GET", b"POST")[:-2] + b"Content-Length: 10\r\n\r\n123")
 
 
 async def ask_once(wire: Wire) -> None:
@@ -71,7 +75,7 @@ async def idlers(
 
 
 def echoing() -> Application:
-    app = Application(limits=Limits(head_timeout=100.0, close_timeout=100.0))
+    app = Application(limits=Limits(head_timeout=100.0, body_timeout=100.0, close_timeout=100.0))
 
     @app.ws("/")
     async def echo(websocket: WebSocket) -> None:
@@ -83,15 +87,19 @@ def echoing() -> Application:
     async def page() -> str:
         return "page"
 
+    @app.post("/page")
+    async def post(request: Request) -> bytes:
+        return await request.read()
+
     return app
 
 
 @pytest.mark.parametrize(
     "act",
-    [say_nothing, begin, ask_once, be_refused, be_no_request, be_closed],
+    [say_nothing, begin, stall, ask_once, be_refused, be_no_request, be_closed],
     ids=lambda act: act.__name__,
 )
-async def test_whoever_lingers_without_a_request_makes_room_for_who_comes(
+async def test_whoever_lingers_without_a_whole_request_makes_room_for_who_comes(
     ours: Stage[RawPeer], act: Callable[[Wire], Awaitable[None]]
 ) -> None:
     async with ours.serve(echoing()) as url, connected(url) as early:
