@@ -225,7 +225,7 @@ ANSWERS = {"/page": 408, "/nowhere": 404}
 async def test_a_body_has_its_deadline_however_it_dribbles(
     server: Server, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
-    limits = Limits(body_timeout=0.3, close_timeout=0.3)
+    limits = Limits(body_timeout=0.3, close_timeout=1.0)  # time to read the answer
     async with (
         open_field(server, limits) as open_server,
         watched(open_server, caplog) as field,

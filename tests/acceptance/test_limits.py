@@ -1,6 +1,7 @@
 """Limits that a server and the application keep together: on each server, with raw clients."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -357,5 +358,6 @@ async def test_who_does_not_end_a_body_that_nobody_reads_any_more_is_dropped(
     async with ours.serve(app) as url, connected(url) as wire:
         await wire.send(stalled(path))
         assert (await wire.answer()).status == status
-        await wire.send(b"4")  # no sign of life that counts
+        with suppress(anyio.BrokenResourceError):  # dropped already
+            await wire.send(b"4")  # no sign of life that counts
         assert await wire.rest() == b""
