@@ -106,7 +106,7 @@ class Bounded(Base):
 
     def _look(self) -> None:
         """See whether there is no whole request, so that it may have to make room for others."""
-        cycle: Any = self.cycle  # None before the first request
+        cycle = cast(Any, self.cycle)  # None before the first request
         waits = cycle is None or cycle.response_complete
         if not waits and not getattr(self, "pipeline", ()):  # h11 has none
             waits = cycle.more_body and not cycle.response_started
