@@ -107,9 +107,10 @@ class Bounded(Base):
     def _look(self) -> None:
         """See whether there is no whole request, so that it may have to make room for others."""
         cycle = cast(Any, self.cycle)  # None before the first request
-        waits = cycle is None or cycle.response_complete
-        if not waits and not getattr(self, "pipeline", ()):  # h11 has none
-            waits = cycle.more_body and not cycle.response_started
+        waits = True
+        if cycle is not None and not cycle.response_complete:
+            comes = cycle.more_body and not cycle.response_started
+            waits = comes and not getattr(self, "pipeline", ())  # h11 has none
         mine = self.transport.get_protocol() is self and not self.transport.is_closing()
         if mine and waits:
             self._station.lobby.enter(self)
