@@ -24,17 +24,24 @@ NEWEST = "3.13"
 PLAIN = "not browser and not heavy"
 HEAVY = "heavy and not browser"
 FIRE = "tests/fire"
-DOCUMENT = "tests/acceptance/document"
 
 ELSEWHERE = {
-    "3.13": ("acceptance", "actors", "runtime", "server", "testing", "websocket/rooms"),
+    "3.13": (
+        "acceptance/test_drain.py",
+        "acceptance/test_full_inbox.py",
+        "acceptance/test_handler_ends.py",
+        "acceptance/test_handshake.py",
+        "actors",
+        "runtime",
+        "server",
+        "websocket/rooms",
+    ),
     "3.12": ("actors", "runtime"),
     "oldest": ("actors", "client", "server", "websocket"),
 }
-"""Which folders of tests run on other interpreters than the main one, and on the oldest packages:
-the event loops differ from one to the next, and what other packages do; the pages do not. What a
-document promises of the facade is left to the main one too: a quarter of the time, and
-no loop of its own."""
+"""Which tests run on other interpreters than the main one, and on the oldest packages:
+the event loops differ from one to the next, and what other packages do; the pages do not, and most
+of what is accepted goes over the same loop in the same way."""
 
 UNWANTED = {"MAKEFLAGS", "PYTHONDONTWRITEBYTECODE"}
 """What no command sees of the environment: without bytecode that is kept, each of the hundreds of
@@ -112,7 +119,7 @@ def tests_on(version: str, *pip_arguments: str, name: str) -> Run:
     group = ["--no-compile", "--editable", ".", "--group", "test"]
     setup = ["tools/environment", venv, found.stdout.strip(), "test", *group, *pip_arguments]
     folders = [f"tests/{part}" for part in ELSEWHERE[name]]
-    return Run(name, [setup, pytest(venv, name, "-m", PLAIN, "--ignore", DOCUMENT, *folders)])
+    return Run(name, [setup, pytest(venv, name, "-m", PLAIN, *folders)])
 
 
 def pytest(venv: str, name: str, *arguments: str) -> Command:
