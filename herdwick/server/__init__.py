@@ -7,8 +7,9 @@ The layers, from the sockets inwards:
     visit        other HTTP over one TCP connection, and TLS; `http` speaks HTTP/1.1 over h11,
                  `exchange` is one request as ASGI events
     carrier      what carries one WebSocket, the drivers' common half; `ticker` keeps the deadlines,
-                 `pace` says when to write
+                 `pace` the outboxes that wait, and when to write
     protocols    the driver over asyncio's transports, for uvicorn
+    requests     uvicorn's HTTP behind it, held to our rules
     poller       the driver over one epoll
     streams      the driver over any byte stream: TLS, and where there is no epoll
     connection   one WebSocket without I/O: what is true of it whatever carries it

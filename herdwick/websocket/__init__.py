@@ -11,7 +11,7 @@ General layout, from the bottom:
     files, health, mount         what else answers: files, how it is, other ASGI applications
     middleware, routes           what stands around handlers, and which path leads to which
     wires, rooms, paces, live    topics: what is declared, how members hear, herdwick.v1
-    checks, users                who has which connections open
+    checks, users                who has which connections open, and whether their sessions hold
     first_message                a token that comes after the handshake
     admission, sessions          whether one more is taken, and how its actor begins
     websocket                    the connection, as its handler sees it
