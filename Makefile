@@ -42,7 +42,7 @@ coverage: environment ## Measure, by branch, what the tests reach
 
 fire: environment ## Prove the promises at full size on each backend: some minutes
 	HERDWICK_FIRE=1 HERDWICK_MACHINE=5 .venv/bin/python -m pytest tests/fire \
-		tests/runtime/test_supervisor_machine.py tests/promises
+		tests/runtime/test_supervisor_machine.py tests/promises tests/abuse
 
 soak: environment ## Let connections of all kinds come and go, and see that nothing is left (MINUTES=5)
 	@.venv/bin/python -m tests.promises.soak --seconds $$((60 * $(MINUTES))) $(CHOSEN)
