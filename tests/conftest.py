@@ -5,9 +5,12 @@ of one event loop itself is marked `asyncio_only` or `trio_only`.
 """
 
 import asyncio
+import ssl
+import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -77,3 +80,21 @@ def is_for_its_backend(item: pytest.Item) -> bool:
     if backend in (TRIO, "trio"):
         return item.get_closest_marker("asyncio_only") is None
     return backend is None or item.get_closest_marker("trio_only") is None
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate for localhost and the loopback address, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
+    files = ["-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*make, *files], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    return context

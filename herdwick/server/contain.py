@@ -2,11 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import TypeVarTuple
+from typing import Final, TypeVarTuple
 
 import anyio
 
 P = TypeVarTuple("P")
+
+BUG: Final = "a bug ended one connection; the others go on"
+"""What the log says of a failure that was kept from the others."""
 
 
 async def contained(

@@ -13,9 +13,8 @@ from anyio.abc import TaskGroup
 
 from herdwick.runtime import current_clock
 
-from .contain import contained
+from .contain import BUG, contained
 from .gate import Plain, Upgrade, Verdict
-from .handshake import Refusal
 from .hosting import hosted
 from .poller import Poller, Ready, SocketCarrier, SocketEntrance, can_poll
 from .proxies import Proxies
@@ -155,9 +154,7 @@ class Listener:
         assert self._poller is not None
         service = self._service
         if isinstance(verdict, Upgrade):
-            handshake = examine(verdict.head, peers, service.state)
-            if not isinstance(handshake, Refusal):
-                service.proxies.adapt(handshake)
+            handshake = examine(verdict.head, peers, service.state, service.proxies.adapt)
             carrier = SocketCarrier(connection, service, self._poller)
             carrier.open(service.app, handshake, verdict)
         else:
@@ -168,8 +165,7 @@ class Listener:
         try:
             failure = await contained(visit.run)
             if failure is not None:
-                text = "a bug ended one connection; the others go on"
-                logger.error(text, exc_info=failure, extra={"kind": "bug"})
+                logger.error(BUG, exc_info=failure, extra={"kind": "bug"})
         finally:
             self._visits.discard(visit)
             self._left.set()

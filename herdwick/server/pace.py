@@ -5,6 +5,8 @@ from typing import Final, Protocol
 
 from herdwick.runtime import Clock
 
+from .contain import BUG
+
 logger: Final = logging.getLogger("herdwick.server")
 
 QUIET_TURNS: Final = 2
@@ -72,7 +74,6 @@ class Pace:
             try:
                 carrier.flush()
             except Exception:
-                text = "a bug ended one connection; the others go on"
-                logger.exception(text, extra={"kind": "bug"})
+                logger.exception(BUG, extra={"kind": "bug"})
                 carrier.drop()
         self._took = self._clock() - started

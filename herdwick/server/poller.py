@@ -24,6 +24,7 @@ from herdwick.runtime import Waiter, checkpoint
 
 from .carrier import Carrier, Site
 from .connection import OVER
+from .contain import BUG
 from .gate import Gate, Plain, Verdict
 from .handshake import log_slow_head
 from .pace import Pace
@@ -34,8 +35,6 @@ logger: Final = logging.getLogger("herdwick.server")
 
 BATCH: Final = 256
 """Sockets that are served before the others of the loop have their turn."""
-
-BUG: Final = "a bug ended one connection; the others go on"
 
 IN: Final = getattr(select, "EPOLLIN", 0)
 OUT: Final = getattr(select, "EPOLLOUT", 0)

@@ -260,9 +260,8 @@ class WebSocketProtocol(Carrier, asyncio.Protocol):
         if isinstance(verdict, Upgrade):
             station = self._station
             peers = station.peers_of(self._transport)
-            handshake = examine(verdict.head, peers, station.state, station.root_path)
-            if not isinstance(handshake, Refusal):
-                station.adapt(handshake)
+            root_path, adapt = station.root_path, station.adapt
+            handshake = examine(verdict.head, peers, station.state, adapt, root_path)
             self.open(station.app, handshake, verdict)
         elif isinstance(verdict, Plain):
             self.refuse(Refusal(400, "not a WebSocket handshake"))

@@ -2,14 +2,14 @@
 
 import os
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from herdwick.websocket import Scope
 
 from .head import Head
 from .scope import Handshake
 
-TRUSTED = "127.0.0.1"
+TRUSTED: Final = "127.0.0.1"
 
 
 class Proxies:

@@ -2,7 +2,7 @@
 
 import socket
 import ssl as tls
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -145,9 +145,8 @@ class Visit:
 
     async def _upgrade(self, stream: ByteStream, http: HTTPConnection, head: Head) -> bool:
         service = self._service
-        handshake = examine(head, self._peers, service.state)
+        handshake = examine(head, self._peers, service.state, service.proxies.adapt)
         if not isinstance(handshake, Refusal):
-            service.proxies.adapt(handshake)
             transport = StreamTransport(stream, service, head)
             receiver = transport.hand_over(service.app, handshake)
             if receiver is not None:
@@ -173,14 +172,21 @@ class Visit:
 
 
 def examine(
-    head: Head, peers: Peers, state: MutableMapping[str, object], root_path: str = ""
+    head: Head,
+    peers: Peers,
+    state: MutableMapping[str, object],
+    adapt: Callable[[Handshake], None],
+    root_path: str = "",
 ) -> Handshake | Refusal:
-    """Give a sound handshake, or the answer to another one."""
+    """Give a sound handshake, corrected by `adapt`, or the answer to another one."""
     try:
         handshake = Handshake(head, peers, root_path=root_path, state=state)
     except InvalidTarget as error:
         return Refusal(400, str(error))
-    return find_refusal(head) or handshake
+    refusal = find_refusal(head)
+    if refusal is None:
+        adapt(handshake)
+    return refusal or handshake
 
 
 async def linger(stream: ByteStream, timeout: float) -> None:

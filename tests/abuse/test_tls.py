@@ -1,7 +1,6 @@
 """The same over TLS, for a few cases of each kind; and peers that do not speak it."""
 
 import ssl
-import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,17 +21,6 @@ from tests.server.wire import Wire, close, frame, text, upgrade
 from tests.support.servers import RUN, Server
 
 LIMITS = Limits(head_timeout=0.5, close_timeout=0.3)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate for localhost and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
-    files = ["-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run([*make, *files], cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture

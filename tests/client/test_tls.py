@@ -1,31 +1,12 @@
 """The client over TLS."""
 
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from herdwick.client import Client, Message, Untrusted
 from tests.client.server import publication, raw, serving
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate for the loopback address and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
-    files = ["-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run([*make, *files], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    return context
 
 
 async def test_it_speaks_over_tls(certificate: Path, server_tls: ssl.SSLContext) -> None:

@@ -133,7 +133,7 @@ def handshake(data: bytes) -> None:
         return
     assert isinstance(verdict, Upgrade)
     assert verdict.head == whole.head
-    request = examine(whole.head, Peers(("192.0.2.1", 1), None), {})
+    request = examine(whole.head, Peers(("192.0.2.1", 1), None), {}, lambda handshake: None)
     if not isinstance(request, Refusal):
         OriginPolicy().refusal(request.scheme, request.raw_headers)
         _read_all(request)

@@ -1,7 +1,6 @@
 """Real clients against the server, over TCP and over TLS."""
 
 import ssl
-import subprocess
 from pathlib import Path
 
 import anyio
@@ -18,24 +17,6 @@ from tests.server.wire import connected
 
 def reject(conversation: Conversation) -> None:
     conversation.transport.reject(403, [(b"x-why", b"no")], b"go away")
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate for localhost and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
-    files = ["-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run([*make, *files], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    return context
 
 
 @pytest.fixture
